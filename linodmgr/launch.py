@@ -1,0 +1,137 @@
+"""How a site's process is started: identity, environment, runner, list mode. For daemon and CLI."""
+
+import hashlib
+import os
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from linodmgr.core.site import Site
+
+SITE_FILES = Path(__file__).with_name("site")
+VENVS = ("env", ".venv", "venv")
+LIST_OUTPUT_LIMIT = 8 * 1024 * 1024  # bytes that a list mode may print
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """Arguments for ``subprocess.Popen``, apart from its standard streams."""
+
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str]
+    identity: Mapping[str, Any]  # user=, group=, extra_groups= where they differ from ours, and umask=
+
+    def keywords(self) -> dict[str, Any]:
+        """Return what both modes give to Popen; the rest is the caller's business."""
+        return {
+            "args": self.arguments,
+            "env": dict(self.environment),
+            "cwd": "/",
+            "start_new_session": True,
+            "close_fds": True,
+            **self.identity,
+        }
+
+
+def lay_out(runtime_dir: Path) -> Path:
+    """Return a directory under ``runtime_dir`` that holds the runner, readable by every site's user.
+
+    It is named after the files' contents, so that a live worker's runner is never changed.
+    """
+    texts = {
+        path.name: path.read_bytes() for path in sorted(SITE_FILES.glob("*.py")) if path.name != "__init__.py"
+    }
+    digest = hashlib.sha256(b"\0".join(name.encode() + b"\0" + text for name, text in texts.items()))
+    place = runtime_dir / f"runner-{digest.hexdigest()[:12]}"
+    place.mkdir(mode=0o755, exist_ok=True)
+    place.chmod(0o755)
+    for name, text in texts.items():
+        _write(place / name, text)
+    return place
+
+
+def _write(path: Path, text: bytes) -> None:
+    temporary = path.with_suffix(f".{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644), "wb") as file:
+        os.fchmod(file.fileno(), 0o644)
+        file.write(text)
+    temporary.replace(path)
+
+
+def venv_of(site: Site) -> str:
+    """Return the path of the site's virtualenv: as configured, else the first that exists.
+
+    Only lstat is used: a missing one is found by the spawn, as the site's user.
+    """
+    if site.venv:
+        return os.path.join(site.directory, site.venv)
+    for name in VENVS:
+        path = os.path.join(site.directory, name)
+        if os.path.lexists(path):
+            return path
+    return os.path.join(site.directory, VENVS[0])
+
+
+def worker(site: Site, runner_dir: Path, report: Path, lock: int) -> Launch:
+    """Return how to start the worker of ``site``.
+
+    ``lock`` is the descriptor of the site's lock, to be passed on; ``report`` the daemon's report socket.
+    """
+    settings = {
+        "mode": "run",
+        "report": str(report),
+        "lock": str(lock),
+        "timeout": f"{site.policy.start_timeout:g}",
+    }
+    return _launch(site, runner_dir, settings)
+
+
+def listing(site: Site, runner_dir: Path) -> Launch:
+    """Return how to start the list mode of ``site``: it prints one JSON object and ends with 0."""
+    return _launch(site, runner_dir, {"mode": "list"})
+
+
+def _launch(site: Site, runner_dir: Path, settings: Mapping[str, str]) -> Launch:
+    venv = venv_of(site)
+    options = {
+        "directory": site.directory,
+        "manage": site.manage,
+        "environment-file": site.environment_file,
+        "stop-signal": str(signal.Signals(site.stop_signal).value),
+        **settings,
+    }
+    arguments = (
+        os.path.join(venv, "bin", "python"),
+        str(runner_dir / "runner.py"),
+        *(f"--{key}={value}" for key, value in options.items() if value),
+        "--",
+        *site.arguments,
+    )
+    return Launch(arguments, environment(site, venv), _identity(site))
+
+
+def environment(site: Site, venv: str) -> dict[str, str]:
+    """Return the environment of the site's processes, from scratch: nothing of ours gets in."""
+    who = site.identity
+    assert who is not None, "a site without an identity has a problem and is not started"
+    return {
+        "HOME": who.home,
+        "USER": who.user,
+        "LOGNAME": who.user,
+        "SHELL": who.shell,
+        "PATH": f"{venv}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "VIRTUAL_ENV": venv,
+        "LANG": "C.UTF-8",
+        **site.environment,
+    }
+
+
+def _identity(site: Site) -> dict[str, Any]:
+    who = site.identity
+    assert who is not None
+    if os.geteuid() != 0:
+        return {"umask": site.umask}
+    return {"umask": site.umask, "user": who.uid, "group": who.gid, "extra_groups": list(who.groups)}
