@@ -156,13 +156,22 @@ class Unhooked(Struct, tag="unhooked", frozen=True):
     reason: str
 
 
+class Missing(Struct, tag="missing", frozen=True):
+    """Something that the site needs is not there; once the process has ended, it is BLOCKED.
+
+    Sent instead of waiting for Go.
+    """
+
+    reason: str
+
+
 class Remark(Struct, tag="remark", frozen=True):
     """Words that explain the end that is about to come; shown as the reason of that end."""
 
     text: str
 
 
-Report = Hello | Ready | Idle | Unhooked | Remark
+Report = Hello | Ready | Idle | Unhooked | Missing | Remark
 
 
 class Go(Struct, tag="go", frozen=True):
