@@ -1,0 +1,81 @@
+"""How a worker is shown: the word for its state, and the reason in words."""
+
+import math
+
+from linodmgr.core.never import assert_never
+from linodmgr.core.states import (
+    Blocked,
+    Finished,
+    Goal,
+    Queued,
+    Running,
+    Spawning,
+    Starting,
+    Stopped,
+    Stopping,
+    Waiting,
+    Worker,
+)
+
+
+def word(worker: Worker) -> str:
+    """Return the word that people read for the worker's state."""
+    match worker.state:
+        case Stopped():
+            return "STOPPED"
+        case Queued():
+            return "QUEUED"
+        case Spawning() | Starting():
+            return "STARTING"
+        case Running():
+            return "RUNNING"
+        case Waiting():
+            return "BACKOFF"
+        case Stopping():
+            return "STOPPING"
+        case Finished():
+            return "IDLE"
+        case Blocked():
+            return "BLOCKED"
+        case _:
+            assert_never(worker.state)
+
+
+def is_as_wanted(worker: Worker) -> bool:
+    """Whether what is, is what is wanted."""
+    if worker.goal is Goal.UP:
+        return isinstance(worker.state, Running | Finished)
+    return isinstance(worker.state, Stopped)
+
+
+def is_settled(worker: Worker) -> bool:
+    """Whether nothing more is to be waited for after a command."""
+    return not isinstance(worker.state, Queued | Spawning | Starting | Stopping)
+
+
+def reason(worker: Worker, now: float) -> str:
+    """Return why the worker is as it is, or nothing where the word says it all."""
+    match worker.state:
+        case Stopped(reason=why) | Finished(reason=why):
+            return why
+        case Waiting(why, retry_at):
+            return f"{why}, next try in {seconds(retry_at - now)}"
+        case Blocked(why, retry_at):
+            return why if retry_at == math.inf else f"{why}, next try in {seconds(retry_at - now)}"
+        case Stopping(death=death, kill_at=kill_at):
+            return death or f"killed in {seconds(kill_at - now)} if it is still there"
+        case Queued() | Spawning() | Starting() | Running():
+            return ""
+        case _:
+            assert_never(worker.state)
+
+
+def seconds(span: float) -> str:
+    """Return a span of time as people say it, in whole seconds, never less than none.
+
+    >>> seconds(3.6)
+    '4 s'
+    >>> seconds(-1.0)
+    '0 s'
+    """
+    return f"{max(0, round(span))} s"
