@@ -1,0 +1,80 @@
+"""What every test gets: a short runtime directory, and a check that it leaves nothing behind."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import leftovers
+
+NEEDS = "needs(program): needs a program of Debian's; left out where it is not installed, except in CI"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", NEEDS)
+    config.stash[_LEFT_OUT] = {}
+
+
+_LEFT_OUT = pytest.StashKey[dict[str, int]]()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what this machine cannot run, and count it for the last lines of the summary."""
+    counts = config.stash[_LEFT_OUT]
+    kept: list[pytest.Item] = []
+    left_out: list[pytest.Item] = []
+    for item in items:
+        reason = _why_not(item)
+        if reason:
+            counts[reason] = counts.get(reason, 0) + 1
+        (left_out if reason else kept).append(item)
+        if item.get_closest_marker("lino") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(1200))  # the first one installs Lino
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = kept
+
+
+def _why_not(item: pytest.Item) -> str:
+    if item.get_closest_marker("root") and os.geteuid() != 0:
+        return "need root: sudo env/bin/python -m pytest -m root"
+    if item.get_closest_marker("system") and not Path("/run/systemd/system").is_dir():
+        return "need a machine that was booted with systemd"
+    for marker in item.iter_markers("needs"):
+        program = str(marker.args[0])
+        if not os.environ.get("CI") and not shutil.which(program):
+            return f"need {program}, which is not installed"
+    return ""
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config
+) -> None:
+    for reason, count in config.stash[_LEFT_OUT].items():
+        terminalreporter.write_line(f"left out: {count} tests that {reason}")
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that leaves a process, a thread or an open socket behind."""
+    before = leftovers.Seen.now()
+    yield
+    places = [
+        str(request.getfixturevalue(name)) for name in ("tmp_path", "runtime") if name in request.fixturenames
+    ]
+    left = before.left(places)
+    leftovers.end(left.processes)
+    assert not left, f"left behind: {left}"
+
+
+@pytest.fixture
+def runtime() -> Iterator[Path]:
+    """A directory with a path short enough for sockets (107 bytes), which every user may enter."""
+    place = Path(tempfile.mkdtemp(prefix="lm-", dir="/tmp"))
+    place.chmod(0o755)
+    yield place
+    shutil.rmtree(place, ignore_errors=True)

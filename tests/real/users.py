@@ -1,0 +1,37 @@
+"""Real users for tests that need more than one; only root can make them."""
+
+import os
+import pwd
+import secrets
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@contextmanager
+def new_user() -> Iterator[pwd.struct_passwd]:
+    """Yield a user with a group and a home of its own, and remove all three afterwards."""
+    name = f"lmt{secrets.token_hex(4)}"
+    home = f"/tmp/lm-home-{name}"
+    _run(
+        "useradd", "--system", "--user-group", "--create-home", "--home-dir", home, "--shell", "/bin/sh", name
+    )
+    try:
+        yield pwd.getpwnam(name)
+    finally:
+        _run("userdel", name)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _run(program: str, *arguments: str) -> None:
+    path = shutil.which(program, path=SYSTEM_PATH)
+    assert path, f"{program} is not installed"
+    # Without this, useradd calls on tools that want a running system bus.
+    environment = {"PATH": SYSTEM_PATH, "LANG": "C.UTF-8", "SYSTEMD_OFFLINE": "1"}
+    done = subprocess.run(
+        [path, *arguments], env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{program} {' '.join(arguments)}: {done.stderr}"
