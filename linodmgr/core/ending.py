@@ -102,7 +102,7 @@ def _ended_by_itself(worker: Worker, state: Starting | Running, event: Exited, a
 
 def _bury(worker: Worker, reason: str, at: Circumstances, *, good_run: bool) -> Outcome:
     if at.policy.restart is Restart.NEVER:
-        return replace(worker, state=Stopped(reason)), ()
+        return replace(worker, state=Stopped(reason), early_deaths=0), ()
     worker = replace(worker, restarts=worker.restarts + 1)
     if good_run:
         return replace(worker, state=Spawning(paced=False), early_deaths=0), (Spawn(),)

@@ -99,15 +99,16 @@ def is_failing(worker: Worker) -> bool:
 
 
 def _want_up(worker: Worker) -> Outcome:
-    match worker.state:
+    state = worker.state
+    match state:
         case Stopped() | Waiting() | Finished() | Blocked():
             return _queue(replace(worker, goal=Goal.UP, early_deaths=0)), ()
         case Queued() | Spawning() | Starting() | Running():
             return replace(worker, goal=Goal.UP), ()
-        case Stopping():  # it is started again once it has exited
-            return replace(worker, goal=Goal.UP), ()
+        case Stopping():  # it is started again once it has exited, and at once: a person's wish ends a backoff
+            return replace(worker, goal=Goal.UP, state=replace(state, death=""), early_deaths=0), ()
         case _:
-            assert_never(worker.state)
+            assert_never(state)
 
 
 def _want_down(worker: Worker, at: Circumstances) -> Outcome:
@@ -157,7 +158,7 @@ def _spawn_step(worker: Worker, event: Admitted | Spawned | SpawnFailed, at: Cir
             return replace(worker, state=starting), ()
         case Spawning(), SpawnFailed(reason, remedy):
             if worker.goal is Goal.DOWN:
-                return replace(worker, state=Stopped()), ()
+                return replace(worker, state=Stopped(), early_deaths=0), ()
             return not_spawned(worker, reason, remedy, at)
         case _:
             return worker, (Puzzle(event),)
