@@ -66,7 +66,8 @@ def end(processes: Iterable[psutil.Process]) -> None:
 
 
 def _children() -> list[psutil.Process]:
-    return psutil.Process().children(recursive=True)
+    children: list[psutil.Process] = psutil.Process().children(recursive=True)
+    return children
 
 
 def _started_with(places: Sequence[str]) -> list[psutil.Process]:

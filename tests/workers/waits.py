@@ -1,0 +1,7 @@
+"""Says ready and waits for ever; the stop signal ends it."""
+
+import signal
+
+print("ready", flush=True)
+while True:
+    signal.pause()
