@@ -1,5 +1,6 @@
 """Tables and small words for people: plain columns in a pipe, rich on a terminal, from the same rows."""
 
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timezone
@@ -7,6 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+# Control characters but the tab, line ends of Unicode, and what changes the direction of writing.
+UNSAFE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 GAP = 2  # spaces between columns
 WRAP = 24  # the width below which the last column gets room by leaving others out
@@ -135,15 +139,16 @@ def printable(text: str) -> str:
     >>> printable("two\nlines \x1b[31mred")
     'two lines \\x1b[31mred'
     """
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char.isprintable() else _visible(char) for char in text.replace("\n", " ")
-    ).rstrip()
+    return escaped(" ".join(text.split())) if UNSAFE.search(text) or "\t" in text else text
 
 
-def _visible(char: str) -> str:
-    return char.encode("unicode_escape").decode("ascii") if char != "\t" else " "
+def escaped(text: str) -> str:
+    r"""Return ``text`` with what could control a terminal made visible; tabs stay.
+
+    >>> escaped("\x1b[31mred\tand back\b\u202e")
+    '\\x1b[31mred\tand back\\x08\\u202e'
+    """
+    return UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 
 def span(seconds: float) -> str:

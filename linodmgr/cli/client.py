@@ -1,0 +1,143 @@
+"""Asks the daemon: one request, its answers, and the ways in which it cannot be reached."""
+
+import contextlib
+import errno
+import grp
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+from linodmgr import protocol
+from linodmgr.errors import DaemonNotRunning, LinodmgrError
+
+CONNECT_LIMIT = 5  # seconds; longer only if very many wait
+ANSWER_WITHIN = 10.0  # seconds, for what the daemon answers at once
+SERVICE_SOCKET = Path("/run/linodmgr/control")
+
+
+class NoPermission(LinodmgrError):
+    """The daemon runs, but this user may not talk to it."""
+
+
+class StaleSocket(DaemonNotRunning):
+    """The control socket is there, but the daemon that made it is dead."""
+
+
+class OtherVersion(LinodmgrError):
+    """What the daemon says cannot be understood."""
+
+
+class Refusal(LinodmgrError):
+    """The daemon did nothing; the reason and the exit code are its own."""
+
+    def __init__(self, reason: str, exit_code: int) -> None:
+        super().__init__(reason)
+        self.exit_code = exit_code
+
+
+def ask(
+    control: Path, request: protocol.Request, within: float | None = ANSWER_WITHIN
+) -> Iterator[protocol.Answer]:
+    """Yield the daemon's answers to ``request``; the last one is Done.
+
+    ``within``: seconds to wait for each answer; None: as long as the daemon lives.
+    Raises DaemonNotRunning, StaleSocket, NoPermission, OtherVersion, Refusal (for the answer Refused)
+    or LinodmgrError.
+    """
+    with connect(control) as connection:
+        yield from converse(connection, control, request, within)
+
+
+def connect(control: Path) -> socket.socket:
+    """Return a connection to the daemon. Raises DaemonNotRunning, StaleSocket or NoPermission."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    # Not settimeout: a full queue would then be an error at once instead of a short wait.
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", CONNECT_LIMIT, 0))
+    try:
+        connection.connect(str(control))
+    except OSError as error:
+        connection.close()
+        raise _unreachable(control, error) from error
+    return connection
+
+
+def converse(
+    connection: socket.socket, control: Path, request: protocol.Request, within: float | None
+) -> Iterator[protocol.Answer]:
+    """Yield the answers to ``request`` on an open connection; see `ask`."""
+    connection.settimeout(within)
+    with connection.makefile("rb") as lines:
+        try:
+            _send(connection, protocol.encode(request))
+            while line := lines.readline(protocol.ANSWER_LIMIT):
+                answer = _decode(control, line)
+                if isinstance(answer, protocol.Refused):
+                    raise Refusal(answer.reason, answer.exit_code)
+                yield answer
+                if isinstance(answer, protocol.Done):
+                    return
+        except TimeoutError as error:
+            raise LinodmgrError(
+                f"cannot hear from the daemon at {control}: no answer within {within:g} s"
+            ) from error
+        except ConnectionError as error:
+            raise _cut_off(control) from error
+    raise _cut_off(control)
+
+
+def pid_of(connection: socket.socket) -> int:
+    """Return the pid of the daemon at the other end; 0 if it cannot be seen from here."""
+    size = struct.calcsize("3i")
+    pid, _uid, _gid = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+    return int(pid)
+
+
+def _send(connection: socket.socket, line: bytes) -> None:
+    with contextlib.suppress(BrokenPipeError):  # A daemon that hangs up at once may have said why.
+        connection.sendall(line)
+
+
+def _decode(control: Path, line: bytes) -> protocol.Answer:
+    try:
+        return protocol.decode_answer(line)
+    except ValueError as error:
+        raise OtherVersion(
+            f"cannot understand the daemon at {control}: "
+            "it is of another version than this command: restart it after an upgrade"
+        ) from error
+
+
+def _cut_off(control: Path) -> LinodmgrError:
+    return LinodmgrError(f"cannot hear from the daemon at {control}: it hung up before it was done")
+
+
+def _unreachable(control: Path, error: OSError) -> LinodmgrError:
+    what = f"cannot reach the daemon at {control}"
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        where = "linodmgr.service" if control == SERVICE_SOCKET else "it"
+        return DaemonNotRunning(f"{what}: is {where} running?")
+    if isinstance(error, PermissionError):
+        group = _group_of(control)
+        who = f"root or a member of the group {group!r}" if group not in {"", "root"} else "root"
+        return NoPermission(f"{what}: no permission: become {who}")
+    if isinstance(error, ConnectionRefusedError):
+        return StaleSocket(
+            f"{what}: the socket was left by a daemon that died: 'linodmgr start' starts a new one"
+        )
+    if error.errno == errno.EAGAIN:
+        return LinodmgrError(f"{what}: it is busy: try again later")
+    return LinodmgrError(f"{what}: {error.strerror or error}")
+
+
+def _group_of(control: Path) -> str:
+    """Return the group that may use the socket, or of the nearest directory that can be looked at."""
+    for path in (control, *control.parents):
+        try:
+            return grp.getgrgid(os.stat(path).st_gid).gr_name
+        except PermissionError:
+            continue
+        except (OSError, KeyError):
+            break
+    return ""

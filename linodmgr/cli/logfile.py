@@ -1,0 +1,66 @@
+"""One log file that grows and may be cut or replaced: its last lines, and what is new in it."""
+
+import contextlib
+import io
+import os
+from pathlib import Path
+
+BLOCK = 65536  # bytes read at once
+LINE_LIMIT = 65536  # bytes after which a line without an end is shown all the same
+
+
+class LogFile:
+    """Reads bytes; lines come without their newline."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file. Raises OSError."""
+        self._path = path
+        self._file = io.FileIO(path)
+        self._rest = b""
+
+    def last(self, count: int, *, unfinished: bool) -> list[bytes]:
+        """Return the last ``count`` lines; ``news`` goes on after them.
+
+        ``unfinished``: a last line without a newline counts too; else ``news`` brings it when it is whole.
+        """
+        end = position = self._file.seek(0, os.SEEK_END)
+        blocks: list[bytes] = []
+        newlines = 0
+        while position > 0 and newlines <= count:
+            start = max(0, position - BLOCK)
+            block = os.pread(self._file.fileno(), position - start, start)
+            blocks.insert(0, block)
+            newlines += block.count(b"\n")
+            position = start
+        self._file.seek(end)
+        *lines, self._rest = b"".join(blocks).split(b"\n")
+        if unfinished and self._rest:
+            lines.append(self._rest)
+            self._rest = b""
+        return lines[max(0, len(lines) - count) :]
+
+    def news(self) -> list[bytes]:
+        """Return the whole lines that have been written since; follows the path to a new file."""
+        lines = self._grown()
+        with contextlib.suppress(FileNotFoundError):
+            if not os.path.samestat(os.stat(self._path), os.fstat(self._file.fileno())):
+                lines += self._grown()  # What came between the first look and the replacement.
+                self._file.close()
+                lines += [self._rest] if self._rest else []
+                self._rest = b""
+                self._file = io.FileIO(self._path)
+                lines += self._grown()
+        return lines
+
+    def _grown(self) -> list[bytes]:
+        if os.fstat(self._file.fileno()).st_size < self._file.tell():
+            self._file.seek(0)
+            self._rest = b""
+        lines: list[bytes] = []
+        while chunk := self._file.read(BLOCK):
+            *whole, self._rest = (self._rest + chunk).split(b"\n")
+            lines += whole
+            if len(self._rest) > LINE_LIMIT:
+                lines.append(self._rest)
+                self._rest = b""
+        return lines
