@@ -1,0 +1,1 @@
+"""Does. Linux, root, asyncio: carries out what the core decides."""

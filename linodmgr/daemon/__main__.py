@@ -1,0 +1,18 @@
+"""``python -m linodmgr.daemon``: what ``linodmgr start`` executes."""
+
+import sys
+from typing import cast
+
+
+def run() -> int:
+    """Run the daemon and return its exit code."""
+    # asyncio does without TLS where Python has none. Nothing here speaks TLS, and OpenSSL
+    # would take more than 4 MB of a daemon that lives for months.
+    cast(dict[str, object], sys.modules).setdefault("ssl", None)
+    from linodmgr.daemon.main import main
+
+    return main(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(run())

@@ -1,0 +1,79 @@
+"""Who is in the way of a start: linods that others started, and holders of a lock.
+
+Looked for once per start of the daemon, reload or command of a person, never on the
+restart path. What was found is watched through pidfds, so nothing polls.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Collection, Iterable
+
+from linodmgr import strangers
+from linodmgr.core.site import Site
+
+log = logging.getLogger(__name__)
+
+RESPAWN_SECONDS = 5.0  # a stranger under Supervisor has a successor within this time
+
+
+class Guard:
+    """What stands in the way of which site."""
+
+    def __init__(self, cleared: Callable[[str], None]) -> None:
+        self._cleared = cleared
+        self._found: dict[str, list[strangers.Stranger]] = {}
+        self._watched: set[tuple[str, int]] = set()
+
+    def look(self, sites: Iterable[Site], ours: Collection[int]) -> None:
+        """Look for linods in the directories of ``sites`` that are none of ``ours``."""
+        directories: dict[tuple[int, int], str] = {}
+        for site in sites:
+            self._found.pop(site.name, None)
+            try:
+                where = os.stat(site.directory)
+            except OSError:  # the spawn will say so
+                continue
+            directories[where.st_dev, where.st_ino] = site.name
+        if not directories:
+            return
+        for name, found in strangers.find(directories, ours).items():
+            if found:
+                self._found[name] = found
+                log.warning("%s: another linod runs for this directory: %s", name, _words(found))
+
+    def obstacle(self, site: Site, ours: Callable[[], Collection[int]]) -> str:
+        """Return why ``site`` must not start now, empty if nothing is in the way."""
+        if site.name not in self._found:
+            return ""
+        self.look([site], ours())
+        if found := self._found.get(site.name):
+            self.watch(site.name, [stranger.pid for stranger in found])
+            return f"another linod runs for this directory: {_words(found)}"
+        return ""
+
+    def watch(self, name: str, pids: Iterable[int]) -> None:
+        """Call back for ``name`` some seconds after each of ``pids`` has ended."""
+        loop = asyncio.get_running_loop()
+        for pid in pids:
+            if (name, pid) in self._watched:
+                continue
+            try:
+                pidfd = os.pidfd_open(pid)
+            except OSError:
+                loop.call_later(RESPAWN_SECONDS, self._cleared, name)
+                continue
+            self._watched.add((name, pid))
+            loop.add_reader(pidfd, self._ended, name, pid, pidfd)
+
+    def _ended(self, name: str, pid: int, pidfd: int) -> None:
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(pidfd)
+        os.close(pidfd)
+        self._watched.discard((name, pid))
+        delay = RESPAWN_SECONDS if name in self._found else 0.0
+        loop.call_later(delay, self._cleared, name)
+
+
+def _words(found: list[strangers.Stranger]) -> str:
+    return ", ".join(str(stranger) for stranger in found)

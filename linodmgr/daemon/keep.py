@@ -1,0 +1,121 @@
+"""What must outlive the daemon: the goals that people set, and the locks of the sites."""
+
+import fcntl
+import json
+import logging
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from linodmgr import strangers
+from linodmgr.core.states import Remedy
+from linodmgr.daemon.spawning import SpawnError, failure
+from linodmgr.errors import LinodmgrError
+
+log = logging.getLogger(__name__)
+
+GOALS_LIMIT = 1024 * 1024  # bytes of a goals file that is believed
+
+
+class Locks:
+    """One lock per project directory, held by its worker through an inherited descriptor.
+
+    Named by device and inode, so that neither another name for the directory nor another
+    entry in the configuration gets round it.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def take(self, project: str) -> int:
+        """Return a descriptor that holds the lock. Raises SpawnError, naming the holder."""
+        try:
+            where = os.stat(project)
+            path = self._directory / f"{where.st_dev}-{where.st_ino}"
+            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise failure(f"lock {project!r}", error) from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(lock)
+            if not isinstance(error, BlockingIOError):
+                raise failure(f"lock {project!r}", error) from error
+            raise _held(path) from error
+        return lock
+
+
+def _held(path: Path) -> SpawnError:
+    pids = tuple(strangers.holders(str(path)))
+    found = [stranger for pid in pids if (stranger := strangers.describe(pid))]
+    who = ", ".join(str(stranger) for stranger in found) or "by a process that cannot be seen"
+    return SpawnError(f"another linod runs for this directory: {who}", Remedy.RETRY, pids)
+
+
+def lock_daemon(runtime_dir: Path) -> int:
+    """Return a descriptor that makes this the one daemon of ``runtime_dir``.
+
+    Raises LinodmgrError if there is one already.
+    """
+    path = runtime_dir / "daemon.lock"
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        pid = os.read(lock, 20).decode("ascii", "replace").strip()
+        os.close(lock)
+        raise LinodmgrError(
+            f"cannot start the daemon: another one (pid {pid or 'unknown'}) serves {str(runtime_dir)!r}"
+        ) from error
+    os.ftruncate(lock, 0)
+    os.write(lock, f"{os.getpid()}\n".encode())
+    return lock
+
+
+class Goals:
+    """Which sites were stopped by hand; survives the daemon and the machine."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._path = state_dir / "goals.json"
+        self._stopped = self._read()
+
+    def is_stopped(self, name: str) -> bool:
+        """Whether a person stopped this site."""
+        return name in self._stopped
+
+    def set_stopped(self, names: Iterable[str]) -> None:
+        """Remember that a person stopped these sites. Raises OSError if it cannot be stored."""
+        self._store(self._stopped | set(names))
+
+    def set_started(self, names: Iterable[str]) -> None:
+        """Remember that a person started these sites. Raises OSError if it cannot be stored."""
+        self._store(self._stopped - set(names))
+
+    def _store(self, stopped: set[str]) -> None:
+        if stopped == self._stopped:
+            return
+        temporary = self._path.with_suffix(".new")
+        with open(temporary, "w", encoding="utf-8") as file:
+            json.dump({"stopped": sorted(stopped)}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, self._path)
+        directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+        self._stopped = stopped
+
+    def _read(self) -> set[str]:
+        try:
+            with open(self._path, "rb") as file:
+                content = json.loads(file.read(GOALS_LIMIT))
+            return {name for name in content["stopped"] if isinstance(name, str)}
+        except FileNotFoundError:
+            return set()
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            aside = self._path.with_suffix(".damaged")
+            log.warning("cannot read %s: %s; it is set aside as %s", self._path, error, aside)
+            os.replace(self._path, aside)
+            return set()

@@ -1,0 +1,56 @@
+"""A worker's output → its file in the log directory."""
+
+import os
+import stat
+from pathlib import Path
+
+from linodmgr.core.site import Site
+from linodmgr.daemon.spawning import SpawnError, failure
+
+TAIL_BYTES = 4096
+
+
+class Logs:
+    """The log files of the sites: ``SITE.log``, owned by the daemon's user and the site's group."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._begins: dict[str, int] = {}  # where the output of the latest start begins
+
+    def open(self, site: Site) -> int:
+        """Return a descriptor that appends to the site's log. Raises SpawnError."""
+        path = self._directory / f"{site.name}.log"
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+        try:
+            log = os.open(path, flags, 0o640)
+        except OSError as error:
+            raise failure(f"open the log {str(path)!r}", error) from error
+        try:
+            self._own(log, site)
+        except (OSError, SpawnError) as error:
+            os.close(log)
+            raise error if isinstance(error, SpawnError) else failure(f"own {str(path)!r}", error) from error
+        return log
+
+    def tail(self, name: str, lines: int = 10) -> list[str]:
+        """Return the last lines that a worker wrote since its latest start, at most 4 KiB."""
+        try:
+            with open(self._directory / f"{name}.log", "rb") as file:
+                end = file.seek(0, os.SEEK_END)
+                file.seek(max(self._begins.get(name, end), end - TAIL_BYTES))
+                text = file.read(TAIL_BYTES)
+        except OSError:
+            return []
+        return text.decode("utf-8", "replace").splitlines()[-lines:]
+
+    def _own(self, log: int, site: Site) -> None:
+        found = os.fstat(log)
+        if not stat.S_ISREG(found.st_mode):
+            raise failure(f"open the log of {site.name!r}", OSError(0, "it is not a file"))
+        os.set_blocking(log, True)
+        gid = site.identity.gid if site.identity else found.st_gid
+        if os.geteuid() == 0 and (found.st_uid, found.st_gid) != (0, gid):
+            os.fchown(log, 0, gid)
+        if stat.S_IMODE(found.st_mode) != 0o640:
+            os.fchmod(log, 0o640)
+        self._begins[site.name] = found.st_size

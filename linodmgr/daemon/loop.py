@@ -1,0 +1,198 @@
+"""Event in → core → effects out. The only caller of the core's ``take``, the only reader of the clock."""
+
+import asyncio
+import logging
+import math
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+
+from linodmgr.core import shown
+from linodmgr.core.fleet import Fleet
+from linodmgr.core.never import assert_never
+from linodmgr.core.site import Site
+from linodmgr.core.states import (
+    Alert,
+    Cleared,
+    Effect,
+    Event,
+    Exited,
+    Kill,
+    Puzzle,
+    Remedy,
+    Spawn,
+    Spawned,
+    SpawnFailed,
+    Spawning,
+    Starting,
+    Terminate,
+    Tick,
+    Waiting,
+    Worker,
+)
+from linodmgr.core.worker import is_failing, pid_of
+from linodmgr.daemon.guard import Guard
+from linodmgr.daemon.spawning import Processes, SpawnError, cause
+
+log = logging.getLogger(__name__)
+
+Listener = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class Seen:
+    """Instants that only people ask for, in monotonic seconds."""
+
+    state_since: float
+    started: float | None = None  # the process
+
+
+class Loop:
+    """The workers and all that happens to them, one event after the other."""
+
+    def __init__(self, processes: Processes, starts_at_once: int) -> None:
+        self.fleet = Fleet(starts_at_once)
+        self.sites: dict[str, Site] = {}
+        self.guard = Guard(lambda name: self.put(name, Cleared()))
+        self.listeners: set[Listener] = set()
+        self.last_words: Callable[[int], None] = lambda _pid: None  # called before an exit is an event
+        self._processes = processes
+        self._names: dict[int, str] = {}  # by pid
+        self._seen: dict[str, Seen] = {}
+        self._inbox: deque[tuple[str, Event]] = deque()
+        self._busy = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, site: Site) -> None:
+        """Take in a site, or its new definition."""
+        self.sites[site.name] = site
+        self.fleet.add(site.name, site.policy)
+        self._seen.setdefault(site.name, Seen(time.monotonic()))
+
+    def remove(self, name: str) -> None:
+        """Forget a site whose worker has no process."""
+        self.fleet.remove(name)
+        del self.sites[name], self._seen[name]
+
+    def put(self, name: str, event: Event) -> None:
+        """Let ``event`` happen to the worker of ``name``, and carry out what follows."""
+        self.put_all([(name, event)])
+
+    def put_all(self, events: Iterable[tuple[str, Event]]) -> None:
+        """Let several events happen, in order."""
+        self._inbox.extend(events)
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            while self._inbox:
+                self._take(*self._inbox.popleft())
+        finally:
+            self._busy = False
+            self._set_timer()
+
+    def name_of(self, pid: int) -> str | None:
+        """Return whose worker has this pid."""
+        return self._names.get(pid)
+
+    def pids(self) -> Iterator[int]:
+        """The pids of all workers."""
+        return iter(self._names)
+
+    def reason(self, name: str) -> str:
+        """Why the worker of ``name`` is as it is, in words; empty where its state says it all."""
+        return shown.reason(self.fleet[name], time.monotonic())
+
+    def state_since_utc(self, name: str) -> datetime:
+        """When the state of ``name`` was entered."""
+        age = time.monotonic() - self._seen[name].state_since
+        return datetime.now(timezone.utc) - timedelta(seconds=age)
+
+    def uptime(self, name: str) -> float | None:
+        """Seconds since the process of ``name`` was started, or None if it has none."""
+        started = self._seen[name].started
+        return None if started is None else time.monotonic() - started
+
+    def _take(self, name: str, event: Event) -> None:
+        if name not in self.fleet:
+            return
+        before = self.fleet[name]
+        now = time.monotonic()
+        try:
+            orders = self.fleet.take(name, event, now, random.random())
+            for whose, effect in orders:
+                self._carry_out(whose, effect)
+        except Exception:  # one event must not end the daemon
+            log.exception("%s: %r in %r was not carried out", name, event, before)
+        self._tell(name, before, event, now)
+
+    def _carry_out(self, name: str, effect: Effect) -> None:
+        match effect:
+            case Spawn():
+                self._inbox.appendleft((name, self._spawn(self.sites[name])))
+            case Terminate(pid):
+                self._processes.terminate(pid)
+            case Kill(pid):
+                log.warning("%s: killing pid %d", name, pid)
+                self._processes.kill(pid)
+            case Alert(reason):
+                log.error("%s: FAILING, it keeps dying early: %s", name, reason)
+            case Puzzle(event):
+                log.warning("%s: %r cannot have happened in %r", name, event, self.fleet[name])
+            case _:
+                assert_never(effect)
+
+    def _spawn(self, site: Site) -> Spawned | SpawnFailed:
+        if obstacle := self.guard.obstacle(site, lambda: set(self._names)):
+            return SpawnFailed(obstacle, Remedy.CHANGE)
+        try:
+            pid = self._processes.spawn(site, self._exited)
+        except SpawnError as error:
+            self.guard.watch(site.name, error.in_the_way)
+            return SpawnFailed(error.reason, error.remedy)
+        self._names[pid] = site.name
+        self._seen[site.name].started = time.monotonic()
+        return Spawned(pid)
+
+    def _exited(self, pid: int, status: int) -> None:
+        self.last_words(pid)
+        name = self._names.pop(pid)
+        self._seen[name].started = None
+        self.put(name, Exited(pid, status, cause(status)))
+
+    def _tick(self) -> None:
+        self._timer = None
+        now = time.monotonic()
+        for name, effect in self.fleet.admit(now):
+            self._carry_out(name, effect)
+        self.put_all([(name, Tick()) for name in self.fleet.due(now)])
+
+    def _set_timer(self) -> None:
+        """Wake up at the fleet's next deadline, or never."""
+        due = self.fleet.deadline()
+        if self._timer is not None:
+            if self._timer.when() == due:
+                return
+            self._timer.cancel()
+            self._timer = None
+        if due < math.inf:
+            self._timer = asyncio.get_running_loop().call_at(due, self._tick)
+
+    def _tell(self, name: str, before: Worker, event: Event, now: float) -> None:
+        """Log a change of state and tell whoever listens."""
+        after = self.fleet[name]
+        if isinstance(event, Exited):
+            log.info("%s: %s (pid %d)", name, event.cause, event.pid)
+        if type(before.state) is type(after.state):
+            return
+        self._seen[name].state_since = now
+        if not isinstance(after.state, Spawning):  # said with its pid in a moment
+            reason = shown.reason(after, now)
+            pid = f" (pid {pid_of(after)})" if isinstance(after.state, Starting) else ""
+            mark = " FAILING" if isinstance(after.state, Waiting) and is_failing(after) else ""
+            log.info("%s: %s%s%s%s", name, shown.word(after), mark, pid, f": {reason}" if reason else "")
+        for listener in tuple(self.listeners):
+            listener(name)

@@ -1,0 +1,196 @@
+"""Wire the parts, run, and return the exit code."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import resource
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from linodmgr import launch
+from linodmgr.config import Config, load
+from linodmgr.daemon.control import Control
+from linodmgr.daemon.ground import log_to, prepare
+from linodmgr.daemon.keep import Goals, Locks, lock_daemon
+from linodmgr.daemon.lines import listen
+from linodmgr.daemon.listing import Lister
+from linodmgr.daemon.logs import Logs
+from linodmgr.daemon.loop import Loop
+from linodmgr.daemon.notify import Notifier
+from linodmgr.daemon.processes import LinuxProcesses
+from linodmgr.daemon.reports import Reports
+from linodmgr.daemon.roster import Roster
+from linodmgr.daemon.status import Status
+from linodmgr.errors import LinodmgrError
+from linodmgr.protocol import Listing, ListJobs
+
+log = logging.getLogger(__name__)
+
+USAGE = "usage: python -m linodmgr.daemon --config FILE [--background]"
+FAREWELL = 1.0  # seconds for the last answers to be read
+STOP_MARGIN = 10.0  # seconds beside the longest stop timeout
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the daemon until it is asked to stop; return its exit code."""
+    match list(arguments):
+        case ["--config", path]:
+            background = False
+        case ["--config", path, "--background"]:
+            background = True
+        case _:
+            print(USAGE, file=sys.stderr)
+            return 2
+    try:
+        return _run(Path(path), background)
+    except LinodmgrError as error:
+        print(f"linodmgr: {error}", file=sys.stderr)
+        return error.exit_code
+    except OSError as error:
+        print(f"linodmgr: cannot start the daemon: {error}", file=sys.stderr)
+        return 1
+
+
+def _run(path: Path, background: bool) -> int:
+    os.umask(0o022)
+    os.chdir("/")
+    config = load(path)
+    prepare(config.places)
+    lock = lock_daemon(config.places.runtime_dir)
+    try:
+        log_to(config.places.log_dir / "_daemon.log" if background else None)
+        for problem in config.problems:
+            log.warning("%s", problem)
+        return asyncio.run(Daemon(config, background).serve())
+    finally:
+        os.close(lock)
+
+
+def _raise_open_files() -> tuple[int, int]:
+    """Take as many descriptors as we may; return the limits we were started with."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return soft, hard
+
+
+class Daemon:
+    """All parts of one running daemon."""
+
+    def __init__(self, config: Config, background: bool) -> None:
+        places = config.places
+        self._config = config
+        self._background = background
+        self._notifier = Notifier()
+        self._logs = Logs(places.log_dir)
+        self._runner_dir = launch.lay_out(places.runtime_dir)
+        processes = LinuxProcesses(
+            self._runner_dir, places.report, Locks(places.lock_dir), self._logs, _raise_open_files()
+        )
+        self._loop = Loop(processes, config.starts_at_once)
+        self._roster = Roster(config, Goals(places.state_dir), self._loop)
+        self._status = Status(self._loop, self._logs)
+        self._control = Control(self._loop, self._roster, self._status, self)
+        self._lister = Lister(self._runner_dir)
+        self._gone: asyncio.Event
+        self._reloading: asyncio.Lock
+        self._summary: asyncio.Handle | None = None
+        self._reload_task: asyncio.Task[None] | None = None
+
+    async def serve(self) -> int:
+        """Serve until everything is stopped; return the exit code."""
+        places = self._config.places
+        self._gone = asyncio.Event()
+        self._reloading = asyncio.Lock()
+        here = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            here.add_signal_handler(number, self.shut_down)
+        here.add_signal_handler(signal.SIGHUP, self._reload_soon)
+        reports = Reports(self._loop, listen(places.report, 0o666, None))
+        control = listen(places.control, 0o660, self._config.group_id)
+        server = await here.create_unix_server(self._control.connect, sock=control, backlog=1024)
+        self._loop.listeners.add(self._changed)
+        self._roster.begin()
+        log.info("serving %s, %s", places.runtime_dir, self._status.summary())
+        if self._background:
+            _let_go_of_the_terminal()
+        self._notifier.ready(self._status.summary())
+        await self._gone.wait()
+        reports.close()
+        server.close()
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._control.everybody_left(), FAREWELL)
+        for socket_path in (places.control, places.report):
+            socket_path.unlink(missing_ok=True)
+        log.info("stopped")
+        return 0
+
+    def shut_down(self) -> None:
+        """Stop everything, then end."""
+        if self._control.closing:
+            return
+        self._control.closing = True
+        log.info("stopping everything")
+        seconds = self._roster.shut_down()
+        self._notifier.stopping(seconds + STOP_MARGIN)
+        self._end_if_all_stopped()
+
+    async def reload(self) -> tuple[list[str], list[str]]:
+        """Read the configuration again; return lines for people and the sites on their way.
+
+        Raises ConfigError; then the old configuration is kept.
+        """
+        async with self._reloading:
+            self._notifier.reloading()
+            known = {site.identity.user: site.identity for site in self._loop.sites.values() if site.identity}
+            try:
+                # In a thread: a directory service that hangs must not stop the restarts.
+                config = await asyncio.to_thread(load, self._config.path, known)
+            except LinodmgrError as error:
+                log.error("the old configuration is kept: %s", error)
+                raise
+            finally:
+                self._notifier.ready(self._status.summary())
+            for problem in config.problems:
+                log.warning("%s", problem)
+            lines, names = self._roster.reload(config)
+            for line in lines:
+                log.info("reload: %s", line)
+            return lines + config.problems, names
+
+    async def list_jobs(self, request: ListJobs) -> Listing:
+        """Run the list mode of one site."""
+        return await self._lister.listing(self._roster.config.sites[request.site], request.time_limit)
+
+    def _reload_soon(self) -> None:
+        async def reload() -> None:
+            with contextlib.suppress(LinodmgrError):  # it is in the log
+                await self.reload()
+
+        if not self._control.closing:
+            self._reload_task = asyncio.get_running_loop().create_task(reload())
+
+    def _changed(self, _name: str) -> None:
+        """Tell systemd, once for all that changes at the same time; end when there is nothing left."""
+        if self._summary is None:
+            self._summary = asyncio.get_running_loop().call_soon(self._tell_summary)
+        self._end_if_all_stopped()
+
+    def _tell_summary(self) -> None:
+        self._summary = None
+        if not self._control.closing:
+            self._notifier.status(self._status.summary())
+
+    def _end_if_all_stopped(self) -> None:
+        if self._control.closing and self._roster.is_gone():
+            self._gone.set()
+
+
+def _let_go_of_the_terminal() -> None:
+    """Send what Python itself may still print to nowhere; our log is a file by now."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nowhere, descriptor)
+    os.close(nowhere)

@@ -1,0 +1,64 @@
+"""The words between the loop and the operating system: what can go wrong at a spawn."""
+
+import errno
+import os
+import signal
+from collections.abc import Callable
+from typing import Protocol
+
+from linodmgr.core.site import Site
+from linodmgr.core.states import Remedy
+
+SCARCE = {errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT}
+
+
+class SpawnError(Exception):
+    """No process: ``reason`` in words, what helps, and which processes are in the way."""
+
+    def __init__(self, reason: str, remedy: Remedy, in_the_way: tuple[int, ...] = ()) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.remedy = remedy
+        self.in_the_way = in_the_way
+
+
+class Processes(Protocol):
+    """All that the loop asks of the operating system."""
+
+    def spawn(self, site: Site, on_exit: Callable[[int, int], None]) -> int:
+        """Return the pid of a new worker; ``on_exit(pid, status)`` once it was reaped.
+
+        Raises SpawnError.
+        """
+        ...
+
+    def terminate(self, pid: int) -> None:
+        """Send the stop signal to the main process only."""
+        ...
+
+    def kill(self, pid: int) -> None:
+        """Send SIGKILL to the whole tree."""
+        ...
+
+
+def failure(verb: str, error: OSError) -> SpawnError:
+    """Return what an operating system error means for the worker."""
+    remedy = Remedy.BACKOFF if error.errno in SCARCE else Remedy.RETRY
+    words = os.strerror(error.errno) if error.errno else str(error)
+    return SpawnError(f"cannot {verb}: {words}", remedy)
+
+
+def cause(status: int) -> str:
+    """Return how a process ended, in words.
+
+    >>> cause(1)
+    'exited with status 1'
+    >>> cause(-9)
+    'killed by SIGKILL'
+    """
+    if status >= 0:
+        return f"exited with status {status}"
+    try:
+        return f"killed by {signal.Signals(-status).name}"
+    except ValueError:  # a real-time signal has no name
+        return f"killed by signal {-status}"

@@ -1,0 +1,72 @@
+"""What ``linodmgr status`` shows, and what became of a site after a command."""
+
+import os
+from collections.abc import Sequence
+from datetime import datetime
+
+from linodmgr import __version__
+from linodmgr.core import shown
+from linodmgr.core.worker import is_failing, pid_of
+from linodmgr.daemon.logs import Logs
+from linodmgr.daemon.loop import Loop
+from linodmgr.daemon.roster import DISABLED
+from linodmgr.daemon.usage import Usage, usage
+from linodmgr.protocol import Progress, Result, SiteStatus, Snapshot
+
+
+class Status:
+    """Reads the loop; changes nothing."""
+
+    def __init__(self, loop: Loop, logs: Logs) -> None:
+        self._loop = loop
+        self._logs = logs
+
+    def snapshot(self, names: Sequence[str]) -> Snapshot:
+        """Return all that is known of ``names``."""
+        used = usage([pid for name in names if (pid := pid_of(self._loop.fleet[name])) is not None])
+        return Snapshot(__version__, os.getpid(), [self._site(name, used) for name in names])
+
+    def progress(self, name: str) -> Progress:
+        """Return where a site is on its way."""
+        return Progress(name, shown.word(self._loop.fleet[name]), self._loop.reason(name))
+
+    def result(self, name: str) -> Result:
+        """Return what became of a site, with its last output if it is not as wanted."""
+        worker = self._loop.fleet[name]
+        ok = shown.is_as_wanted(worker)
+        output = () if ok else tuple(self._logs.tail(name))
+        return Result(name, shown.word(worker), ok, self._reason(name), output)
+
+    def summary(self) -> str:
+        """Return one line for ``systemctl status``."""
+        words = [shown.word(self._loop.fleet[name]) for name in self._loop.fleet]
+        counts = ", ".join(f"{words.count(word)} {word}" for word in sorted(set(words)))
+        return f"{len(words)} sites: {counts}" if words else "no sites"
+
+    def _site(self, name: str, used: dict[int, Usage]) -> SiteStatus:
+        worker, site = self._loop.fleet[name], self._loop.sites[name]
+        pid = pid_of(worker)
+        of_tree = used.get(pid) if pid is not None else None
+        uptime = self._loop.uptime(name)
+        return SiteStatus(
+            name=name,
+            directory=site.directory,
+            state=shown.word(worker),
+            goal=worker.goal.value,
+            pid=pid,
+            since=_rfc3339(self._loop.state_since_utc(name)),
+            uptime=None if uptime is None else round(uptime, 3),
+            restarts=worker.restarts,
+            reason=self._reason(name) or None,
+            user=site.identity.user if site.identity else None,
+            rss=of_tree.rss if of_tree else None,
+            cpu=round(of_tree.cpu, 2) if of_tree else None,
+            failing=is_failing(worker),
+        )
+
+    def _reason(self, name: str) -> str:
+        return self._loop.reason(name) or ("" if self._loop.sites[name].enabled else DISABLED)
+
+
+def _rfc3339(instant: datetime) -> str:
+    return instant.isoformat(timespec="seconds").replace("+00:00", "Z")
