@@ -1,0 +1,81 @@
+"""What README.md says is so."""
+
+import configparser
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from linodmgr import errors
+from linodmgr.cli.main import COMMANDS, cli
+
+HOUSE = Path(__file__).parents[2]
+README = (HOUSE / "README.md").read_text()
+WORDS = ["STOPPED", "QUEUED", "STARTING", "RUNNING", "BACKOFF", "STOPPING", "IDLE", "BLOCKED"]
+
+
+def blocks(language: str) -> Iterator[str]:
+    """Yield the code blocks of README.md in ``language``."""
+    yield from re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[list[str]]:
+    """Return the arguments of every linodmgr command in README.md, in a block or in a sentence."""
+    lines = [line.partition(">")[0] for block in blocks("console") for line in re.split(r"&&|\n", block)]
+    found = [*lines, *re.findall(r"`((?:env/bin/)?linodmgr [^`]*)`", README)]
+    split = [shlex.split(line.replace("[SITE]…", "").replace("SHELL", "bash")) for line in found]
+    return [words[1:] for words in split if words and Path(words[0]).name == "linodmgr"]
+
+
+def rows(heading: str) -> list[list[str]]:
+    """Return the cells of the table that begins with ``heading``."""
+    table = README.partition(f"| {heading} |")[2].partition("\n\n")[0].splitlines()[2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
+
+
+@pytest.mark.parametrize("arguments", commands(), ids=" ".join)
+def test_every_command_in_the_readme_is_one_that_linodmgr_takes(arguments: list[str]) -> None:
+    name, *rest = arguments
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    command.make_context(name, rest, resilient_parsing=False)
+
+
+def test_the_readme_tells_all_commands() -> None:
+    told = {shlex.split(row[0].strip("`"))[1] for row in rows("command")}
+    assert told == set(COMMANDS)
+
+
+def test_the_demo_and_the_tests_are_one_line_each() -> None:
+    whole = [
+        line
+        for block in blocks("console")
+        for line in block.splitlines()
+        if line.startswith("python3 -m venv env ")
+    ]
+    assert [line.split()[-1] for line in whole] == ["demo", "pytest"]
+
+
+def test_the_readme_tells_all_exit_codes() -> None:
+    known = {
+        error.exit_code
+        for error in vars(errors).values()
+        if isinstance(error, type) and hasattr(error, "exit_code")
+    }
+    assert {int(row[0]) for row in rows("exit code")} == known | {0}
+
+
+def test_the_readme_tells_all_states() -> None:
+    assert [row[0] for row in rows("state")] == WORDS
+
+
+def test_the_unit_calls_what_the_readme_installs() -> None:
+    unit = configparser.ConfigParser(interpolation=None, strict=False)
+    unit.read(HOUSE / "packaging" / "linodmgr.service")
+    program, *arguments = unit["Service"]["ExecStart"].split()
+    assert f"{program} /usr/local/bin/linodmgr" in README
+    assert arguments == ["start", "--foreground"]
+    assert str(errors.ConfigError.exit_code) in unit["Service"]["RestartPreventExitStatus"].split()
