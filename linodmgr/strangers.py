@@ -1,0 +1,174 @@
+"""Linods that linodmgr did not start (Supervisor, a terminal), and who holds a site's lock: read from /proc."""
+
+import os
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+COMMANDS = (b"linod", b"runworker")
+LISTING = (b"--list", b"-l", b"--mode=list", b"--help", b"-h")
+COMMAND_SHOWN = 100  # characters
+_SHELLS = (b"sh", b"bash", b"dash", b"ash", b"ksh", b"zsh")
+_PYTHONS = (b"python", b"pypy")
+
+
+@dataclass(frozen=True, slots=True)
+class Stranger:
+    """A process that runs the jobs of a project directory, and is none of ours."""
+
+    pid: int
+    command: str  # as a person would have typed it, shortened
+    started_by: str  # supervisord (pid 12)
+    uid: int
+
+
+def find(directories: Mapping[tuple[int, int], str], ours: Collection[int]) -> dict[str, list[Stranger]]:
+    """Return the strangers by what ``directories`` calls the st_dev and st_ino of their current directory.
+
+    ``ours``: processes that do not count, nor do their descendants. One pass over /proc; a
+    process whose arguments do not look like a linod costs one read.
+    """
+    matches: dict[int, tuple[int, int]] = {}
+    own = {os.getpid(), *ours}
+    for pid in _pids():
+        if pid not in own and is_linod(_arguments(pid)):
+            key = _current_directory(pid)
+            if key is not None and key in directories:
+                matches[pid] = key
+    found: dict[str, list[Stranger]] = {}
+    for pid, key in matches.items():
+        ancestors = list(_ancestors(pid))
+        if own.isdisjoint(ancestors) and not any(matches.get(ancestor) == key for ancestor in ancestors):
+            stranger = describe(pid)
+            if stranger is not None:
+                found.setdefault(directories[key], []).append(stranger)
+    return found
+
+
+def is_linod(arguments: list[bytes]) -> bool:
+    """Tell whether this command line runs the jobs of a site, rather than lists them or edits a file.
+
+    >>> is_linod([b"/srv/noi/env/bin/python", b"manage.py", b"linod"])
+    True
+    >>> is_linod([b"python", b"manage.py", b"linod", b"--list"])
+    False
+    >>> is_linod([b"vim", b"linod"])
+    False
+    """
+    if not any(command in arguments[1:] for command in COMMANDS) and not _is_runner(arguments):
+        return False
+    if any(argument in LISTING for argument in arguments[1:]):
+        return False
+    programs = [os.path.basename(argument).lstrip(b"-") for argument in arguments[:2]]
+    return programs[0].startswith(_PYTHONS) or (programs[0] in _SHELLS and programs[1].startswith(_PYTHONS))
+
+
+def _is_runner(arguments: list[bytes]) -> bool:
+    """Tell whether this is a runner of linodmgr, whatever command the site's ``arguments`` name."""
+    return len(arguments) > 2 and arguments[1].endswith(b"/runner.py") and b"--mode=run" in arguments
+
+
+def describe(pid: int) -> Stranger | None:
+    """Return who the process ``pid`` is and who started it, None if it has ended."""
+    try:
+        uid = os.stat(f"/proc/{pid}").st_uid
+    except OSError:
+        return None
+    arguments = _arguments(pid)
+    if not arguments:
+        return None
+    command = b" ".join(arguments).decode(errors="replace")
+    command = "".join(letter if letter.isprintable() else "?" for letter in command)
+    if len(command) > COMMAND_SHOWN:
+        command = command[: COMMAND_SHOWN - 4] + " ..."
+    return Stranger(pid, command, _started_by(pid), uid)
+
+
+def holders(path: str) -> list[int]:
+    """Return the processes that have the lock file ``path`` open; those of other users only as root."""
+    return holders_of([path]).get(path, [])
+
+
+def holders_of(paths: Collection[str]) -> dict[str, list[int]]:
+    """Return the processes that have each of ``paths`` open, in one pass over /proc.
+
+    Who took a lock may be dead (/proc/locks), who has the descriptor holds it. Only
+    descriptors that bear the name of one of the files are looked at closely.
+    """
+    files: dict[tuple[int, int], str] = {}
+    for path in paths:
+        key = _key(path)
+        if key is not None:
+            files[key] = path
+    names = {os.path.basename(path) for path in files.values()}
+    found: dict[str, list[int]] = {}
+    for pid in _pids() if files else ():
+        for descriptor in _descriptors(pid, names):
+            key = _key(descriptor)
+            if key is not None and key in files and pid not in found.get(files[key], ()):
+                found.setdefault(files[key], []).append(pid)
+    return found
+
+
+def _descriptors(pid: int, names: Collection[str]) -> Iterator[str]:
+    """Yield the entries of /proc/PID/fd that are links to a file with one of ``names``."""
+    try:
+        entries = os.listdir(f"/proc/{pid}/fd")
+    except OSError:
+        return
+    for entry in entries:
+        descriptor = f"/proc/{pid}/fd/{entry}"
+        try:
+            if os.path.basename(os.readlink(descriptor)) in names:
+                yield descriptor
+        except OSError:
+            continue
+
+
+def _pids() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdecimal()]
+
+
+def _arguments(pid: int) -> list[bytes]:
+    """Return the command line, empty for a zombie, a thread of the kernel, or nobody."""
+    content = _read(pid, "cmdline")
+    return content.rstrip(b"\0").split(b"\0") if content else []
+
+
+def _current_directory(pid: int) -> tuple[int, int] | None:
+    return _key(f"/proc/{pid}/cwd")
+
+
+def _key(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _ancestors(pid: int) -> Iterator[int]:
+    while (pid := _parent(pid)) > 1:
+        yield pid
+
+
+def _parent(pid: int) -> int:
+    # The name in brackets may hold anything, brackets too: proc_pid_stat(5).
+    fields = _read(pid, "stat").rpartition(b")")[2].split()
+    return int(fields[1]) if len(fields) > 1 else 0
+
+
+def _started_by(pid: int) -> str:
+    parent = _parent(pid)
+    if parent <= 1:
+        unit = _read(pid, "cgroup").decode(errors="replace").strip().rpartition("/")[2]
+        return f"systemd ({unit})" if unit.endswith(".service") and unit.isprintable() else "init (pid 1)"
+    name = _read(parent, "comm").decode(errors="replace").strip()
+    return f"{name if name.isprintable() and name else 'a process'} (pid {parent})"
+
+
+def _read(pid: int, name: str) -> bytes:
+    try:
+        with open(f"/proc/{pid}/{name}", "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
