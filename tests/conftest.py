@@ -61,11 +61,12 @@ def pytest_terminal_summary(
 @pytest.fixture(autouse=True)
 def nothing_is_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fail a test that leaves a process, a thread or an open socket behind."""
-    before = leftovers.Seen.now()
-    yield
+    # Asked for before the test, so that they are still there when it is over.
     places = [
         str(request.getfixturevalue(name)) for name in ("tmp_path", "runtime") if name in request.fixturenames
     ]
+    before = leftovers.Seen.now()
+    yield
     left = before.left(places)
     leftovers.end(left.processes)
     assert not left, f"left behind: {left}"
