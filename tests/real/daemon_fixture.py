@@ -48,6 +48,12 @@ class Daemon:
 
     def start(self, *wrapper: str, environment: dict[str, str] | None = None) -> "Daemon":
         """Start the daemon and wait until it answers; ``wrapper`` goes before its command."""
+        self.launch(*wrapper, environment=environment)
+        eventually(self._answers, "the daemon answers", limit=30.0)
+        return self
+
+    def launch(self, *wrapper: str, environment: dict[str, str] | None = None) -> None:
+        """Start the daemon and do not wait."""
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
                 [*wrapper, LINODMGR, "start", "--foreground"],
@@ -56,8 +62,6 @@ class Daemon:
                 stdout=output,
                 stderr=output,
             )
-        eventually(self._answers, "the daemon answers", limit=30.0)
-        return self
 
     def cli(self, *arguments: str, code: int | Sequence[int] | None = 0) -> subprocess.CompletedProcess[str]:
         """Return what ``linodmgr *arguments`` did; ``code`` are the exit codes that are right, None: any."""
