@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 # Control characters but the tab, line ends of Unicode, and what changes the direction of writing.
-UNSAFE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+UNSAFE = r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 
 GAP = 2  # spaces between columns
 WRAP = 24  # the width below which the last column gets room by leaving others out
@@ -139,7 +139,7 @@ def printable(text: str) -> str:
     >>> printable("two\nlines \x1b[31mred")
     'two lines \\x1b[31mred'
     """
-    return escaped(" ".join(text.split())) if UNSAFE.search(text) or "\t" in text else text
+    return text if text.isprintable() else escaped(" ".join(text.split()))
 
 
 def escaped(text: str) -> str:
@@ -148,7 +148,9 @@ def escaped(text: str) -> str:
     >>> escaped("\x1b[31mred\tand back\b\u202e")
     '\\x1b[31mred\tand back\\x08\\u202e'
     """
-    return UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+    if text.isprintable():  # almost always, and without compiling the expression
+        return text
+    return re.sub(UNSAFE, lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 
 def span(seconds: float) -> str:
