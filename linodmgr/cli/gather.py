@@ -69,7 +69,7 @@ class Gatherer:
             return Unanswered(site, listing.shown(str(error)))
         try:
             return Answered(site, listing.read(text))
-        except (ValueError, RecursionError):
+        except ValueError:
             return Unanswered(site, "printed something else than a job listing")
 
     def _text(self, site: Site, cancelled: int) -> bytes | str:

@@ -1,10 +1,12 @@
 """What a site's list mode printed, read with care: the site's user may have written anything."""
 
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Struct
+
+from linodmgr.cli.tables import printable
 
 WORDS_LIMIT = 300  # characters of a name, schedule or reason that are shown
 TEXT_LIMIT = 4000  # characters of one line of the well-known text
@@ -45,7 +47,13 @@ def read(text: bytes | str) -> Listed:
 
     Raises ValueError if it is none.
     """
-    listed = _DECODER.decode(text)
+    try:
+        return _clean_all(_DECODER.decode(text))
+    except (RecursionError, OverflowError) as error:  # nested too deeply; an instant before the year 1
+        raise ValueError(str(error)) from error
+
+
+def _clean_all(listed: Listed) -> Listed:
     return msgspec.structs.replace(
         listed,
         reason=_clean(listed.reason),
@@ -61,6 +69,8 @@ def _clean_job(job: ListedJob) -> ListedJob:
         name=shown(job.name),
         schedule=shown(job.schedule),
         at=_clean(job.at),
+        last_run=_utc(job.last_run),
+        next_run=_utc(job.next_run),
         why=_clean(job.why),
         text=shown(job.text, TEXT_LIMIT),
     )
@@ -70,8 +80,12 @@ def _clean(text: str | None) -> str | None:
     return None if text is None else shown(text)
 
 
+def _utc(instant: datetime | None) -> datetime | None:
+    return None if instant is None else instant.astimezone(timezone.utc)
+
+
 def shown(text: str, limit: int = WORDS_LIMIT) -> str:
     """Return ``text`` as one line of printable characters, at most ``limit`` of them."""
     if len(text) > limit:
         text = text[: limit - 1] + "…"
-    return "".join(character if character.isprintable() else "?" for character in text)
+    return printable(text)
