@@ -106,6 +106,7 @@ class Result(Struct, frozen=True):
     ok: bool
     reason: str = ""
     output: tuple[str, ...] = ()
+    pid: int | None = None
 
 
 class Listing(Struct, tag="listing", frozen=True):
@@ -194,7 +195,8 @@ def decode_request(line: bytes) -> Request:
     """Return the request in ``line``. Raises ValueError if it is none of this version."""
     version = _version(line)
     if version != VERSION:
-        raise ValueError(f"it speaks version {version!r} of the protocol, this daemon version {VERSION}")
+        versions = f"it speaks version {version!r} of the protocol, this daemon version {VERSION}"
+        raise ValueError(f"{versions}: restart the daemon after an upgrade")
     return _REQUEST.decode(line)
 
 

@@ -14,15 +14,14 @@ from linodmgr.cli.tables import escaped
 from linodmgr.errors import LinodmgrError, UsageError
 
 LOOK_EVERY = 250  # milliseconds, while following
+COUNT_HELP = "Begin with the last N lines; default: 20."
 WILDCARDS = set("*?[")
 
 
 @click.command("logs")
 @options.site_names
 @click.option("-f", "--follow", is_flag=True, help="Go on showing what is written, until Ctrl-C.")
-@click.option(
-    "-n", "--lines", "count", type=click.IntRange(0), default=20, show_default=True, help="Last lines."
-)
+@click.option("-n", "--lines", "count", metavar="N", type=click.IntRange(0), default=20, help=COUNT_HELP)
 @click.option("--daemon", is_flag=True, help="The daemon's own log.")
 @click.pass_context
 def command(context: click.Context, sites: tuple[str, ...], follow: bool, count: int, daemon: bool) -> None:

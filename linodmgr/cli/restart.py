@@ -13,4 +13,4 @@ from linodmgr.protocol import Restart
 def command(context: click.Context, sites: tuple[str, ...], no_wait: bool) -> None:
     """Stop sites and start them again; what is down is started."""
     answers = client.ask(options.places(context).control, Restart(sites, wait=not no_wait), within=None)
-    context.exit(telling.tell(telling.follow(answers, "restarting")))
+    context.exit(telling.tell(telling.follow(answers, "restarting"), waited=not no_wait))

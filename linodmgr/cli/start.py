@@ -11,7 +11,7 @@ from linodmgr.places import config_path, locate
 from linodmgr.protocol import Start
 
 
-@click.command("start")
+@click.command("start", short_help="Start sites, and the daemon if it does not run yet.")
 @options.site_names
 @click.option("--foreground", is_flag=True, help="Be the daemon, for systemd; sites stopped by hand stay so.")
 @options.no_wait
@@ -31,7 +31,7 @@ def command(context: click.Context, sites: tuple[str, ...], foreground: bool, no
     control = locate(config).control
     with _connected(context, config, control) as connection:
         answers = client.converse(connection, control, Start(sites, wait=not no_wait), within=None)
-        context.exit(telling.tell(telling.follow(answers, "starting")))
+        context.exit(telling.tell(telling.follow(answers, "starting"), waited=not no_wait))
 
 
 def _connected(context: click.Context, config: Path, control: Path) -> socket.socket:

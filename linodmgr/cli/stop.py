@@ -12,7 +12,7 @@ from linodmgr.errors import UsageError
 from linodmgr.protocol import Done, Stop
 
 
-@click.command("stop")
+@click.command("stop", short_help="Stop sites, or with --daemon everything.")
 @options.site_names
 @click.option(
     "--daemon", is_flag=True, help="End the daemon and all workers; the next start runs them again."
@@ -29,11 +29,13 @@ def command(context: click.Context, sites: tuple[str, ...], daemon: bool, no_wai
         if sites:
             raise UsageError("cannot stop the daemon for some sites only: leave out their names or --daemon")
         done = _end_daemon(control, wait=not no_wait)
+        last_words = "the daemon has ended" if not no_wait else "the daemon is ending"
     else:
         done = telling.follow(client.ask(control, Stop(sites, wait=not no_wait), within=None), "stopping")
-    code = telling.tell(done)
-    if not sites and not daemon:
-        click.echo("the daemon goes on: 'linodmgr stop --daemon' ends it")
+        last_words = "" if sites else "the daemon goes on: 'linodmgr stop --daemon' ends it"
+    code = telling.tell(done, waited=not no_wait)
+    if last_words:
+        click.echo(last_words)
     context.exit(code)
 
 
@@ -49,4 +51,4 @@ def _end_daemon(control: Path, wait: bool) -> Done:
         if pidfd is not None:
             # Readable once the process is gone: then its sockets and locks are free, too.
             select.select([pidfd], [], [])
-    return Done(done.results, [*done.lines, "the daemon has ended" if wait else "the daemon is ending"])
+    return done

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from linodmgr.cli.tables import printable
+from linodmgr.cli.tables import escaped, printable
 from linodmgr.protocol import Answer, Done, Progress, Result
 
 if TYPE_CHECKING:
     from rich.status import Status
 
 FAILED = 1
+ON_THEIR_WAY = ("QUEUED", "STARTING", "STOPPING")
 
 
 def follow(answers: Iterable[Answer], doing: str) -> Done:
@@ -58,20 +59,37 @@ def _spinner(doing: str) -> Iterator["Status"]:
         yield status
 
 
-def tell(done: Done) -> int:
-    """Print what became of each site, those not as asked last; return the exit code."""
+def tell(done: Done, waited: bool = True) -> int:
+    """Print what became of each site, those not as asked last; return the exit code.
+
+    Nobody expects what is still on its way to have arrived if we have not ``waited``.
+    """
     for line in done.lines:
         click.echo(printable(line))
-    for result in sorted(done.results, key=lambda result: not result.ok):
-        click.echo(_line(result))
-        for line in () if result.ok else result.output:
-            click.echo(f"    {printable(line)}")
-    return 0 if all(result.ok for result in done.results) else FAILED
+    failures = [result for result in done.results if not _is_fine(result, waited)]
+    for result in done.results:
+        if _is_fine(result, waited):
+            click.echo(line_of(result, click.style(result.state, fg="green")))
+    for result in failures:
+        click.echo(line_of(result, click.style(result.state, fg="red")))
+        for line in result.output:
+            click.echo(f"    {escaped(line)}")
+    return FAILED if failures else 0
 
 
-def _line(result: Result) -> str:
-    state = click.style(result.state, fg="green" if result.ok else "red")
-    reason = printable(result.reason)
-    if result.ok:
-        return f"{result.site}: {state} ({reason})" if reason else f"{result.site}: {state}"
-    return f"{result.site}: {state}: {reason}" if reason else f"{result.site}: {state}"
+def _is_fine(result: Result, waited: bool) -> bool:
+    return result.ok or (not waited and result.state in ON_THEIR_WAY)
+
+
+def line_of(result: Result, state: str) -> str:
+    """Return what is said of one site; ``state`` is its word, perhaps in a colour.
+
+    >>> line_of(Result("noi", "RUNNING", ok=True, pid=123), "RUNNING")
+    'noi: RUNNING (pid 123)'
+    >>> line_of(Result("noi", "IDLE", ok=True, reason="no jobs"), "IDLE")
+    'noi: IDLE: no jobs'
+    """
+    line = f"{result.site}: {state}"
+    if result.pid is not None:
+        line += f" (pid {result.pid})"
+    return f"{line}: {printable(result.reason)}" if result.reason else line

@@ -35,7 +35,7 @@ class Status:
         worker = self._loop.fleet[name]
         ok = shown.is_as_wanted(worker)
         output = () if ok else tuple(self._logs.tail(name))
-        return Result(name, shown.word(worker), ok, self._reason(name), output)
+        return Result(name, shown.word(worker), ok, self._reason(name), output, pid_of(worker))
 
     def summary(self) -> str:
         """Return one line for ``systemctl status``."""
