@@ -1,8 +1,8 @@
 """How a site's process is started: identity, environment, runner, list mode. For daemon and CLI."""
 
-import hashlib
 import os
 import signal
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,13 +38,14 @@ class Launch:
 def lay_out(runtime_dir: Path) -> Path:
     """Return a directory under ``runtime_dir`` that holds the runner, readable by every site's user.
 
-    It is named after the files' contents, so that a live worker's runner is never changed.
+    It is named after the files' contents, so that a live worker's runner is never changed. A
+    checksum is enough, they are our own; hashlib would bring OpenSSL into the daemon, 4 MB.
     """
     texts = {
         path.name: path.read_bytes() for path in sorted(SITE_FILES.glob("*.py")) if path.name != "__init__.py"
     }
-    digest = hashlib.sha256(b"\0".join(name.encode() + b"\0" + text for name, text in texts.items()))
-    place = runtime_dir / f"runner-{digest.hexdigest()[:12]}"
+    checksum = zlib.crc32(b"\0".join(name.encode() + b"\0" + text for name, text in texts.items()))
+    place = runtime_dir / f"runner-{checksum:08x}"
     place.mkdir(mode=0o755, exist_ok=True)
     place.chmod(0o755)
     for name, text in texts.items():
@@ -110,7 +111,7 @@ def _launch(site: Site, runner_dir: Path, settings: Mapping[str, str]) -> Launch
         "--",
         *site.arguments,
     )
-    return Launch(arguments, environment(site, venv), _identity(site))
+    return Launch(arguments, environment(site, venv), identity(site))
 
 
 def environment(site: Site, venv: str) -> dict[str, str]:
@@ -129,7 +130,8 @@ def environment(site: Site, venv: str) -> dict[str, str]:
     }
 
 
-def _identity(site: Site) -> dict[str, Any]:
+def identity(site: Site) -> dict[str, Any]:
+    """Return what Popen takes to run something as the site's user, with the site's umask."""
     who = site.identity
     assert who is not None
     if os.geteuid() != 0:

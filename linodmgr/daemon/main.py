@@ -144,7 +144,7 @@ class Daemon:
         """
         async with self._reloading:
             self._notifier.reloading()
-            known = {site.identity.user: site.identity for site in self._loop.sites.values() if site.identity}
+            known = {name: site.identity for name, site in self._loop.sites.items() if site.identity}
             try:
                 # In a thread: a directory service that hangs must not stop the restarts.
                 config = await asyncio.to_thread(load, self._config.path, known)

@@ -1,0 +1,56 @@
+"""The operating system as the tests play it: the same protocol as the real one."""
+
+import signal
+from collections.abc import Callable
+from itertools import count
+
+from linodmgr.core.site import Site
+from linodmgr.core.states import Remedy
+from linodmgr.daemon.spawning import SpawnError
+
+
+class FakeProcesses:
+    """Workers that exist only as numbers. ``signals`` is what they got, in order."""
+
+    def __init__(self) -> None:
+        self.alive: dict[int, Site] = {}
+        self.signals: list[tuple[int, str]] = []
+        self.failing: dict[str, SpawnError] = {}  # by site name
+        self.deaf: set[str] = set()  # sites whose workers ignore the stop signal
+        self._exits: dict[int, Callable[[int, int], None]] = {}
+        self._pids = count(1000)
+
+    def spawn(self, site: Site, on_exit: Callable[[int, int], None]) -> int:
+        """Return the next number. Raises SpawnError as told, or for a site with a problem."""
+        if site.problem:
+            raise SpawnError(site.problem, Remedy.CHANGE)
+        if site.name in self.failing:
+            raise self.failing[site.name]
+        pid = next(self._pids)
+        self.alive[pid] = site
+        self._exits[pid] = on_exit
+        return pid
+
+    def terminate(self, pid: int) -> None:
+        """Note it; ``obey`` lets it have its effect."""
+        if pid in self.alive:
+            self.signals.append((pid, "stop"))
+
+    def kill(self, pid: int) -> None:
+        """Note it; ``obey`` lets it have its effect."""
+        if pid in self.alive:
+            self.signals.append((pid, "kill"))
+
+    def obey(self) -> None:
+        """Let every worker die of what it was sent."""
+        for pid, kind in self.signals:
+            if kind == "kill":
+                self.exit(pid, -signal.SIGKILL)
+            elif pid in self.alive and self.alive[pid].name not in self.deaf:
+                self.exit(pid, 0)
+        self.signals = [(pid, kind) for pid, kind in self.signals if pid in self.alive]
+
+    def exit(self, pid: int, status: int) -> None:
+        """Let a worker end."""
+        if self.alive.pop(pid, None) is not None:
+            self._exits.pop(pid)(pid, status)
