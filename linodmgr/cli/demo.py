@@ -105,7 +105,8 @@ def endable() -> Iterator[None]:
     polite = (signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, signal.default_int_handler) for number in polite}
     try:
-        with suppress(KeyboardInterrupt):
+        # click turns the one into the other for the commands that the demo runs.
+        with suppress(KeyboardInterrupt, click.Abort):
             yield
     finally:
         for number, action in before.items():

@@ -3,9 +3,10 @@
 import os
 import select
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import click
@@ -19,7 +20,7 @@ from linodmgr.protocol import SiteStatus, Snapshot, Status
 
 VICTIM = "visits"
 PATIENCE = 60.0  # seconds that the sites get for what the show waits for
-LOOK_EVERY = 0.01  # seconds
+LOOK_EVERY = 0.002  # seconds
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -64,12 +65,20 @@ def daemon_of(control: Path) -> Iterator[None]:
     finally:
         before = {number: signal.signal(number, signal.SIG_IGN) for number in SIGNALS}
         try:
-            if is_running(control):
-                say("The workers are stopped; each may finish its current job. Then the daemon ends:")
-                run("stop", "--daemon")
+            end_daemon(control)
         finally:
             for number, action in before.items():
                 signal.signal(number, action)
+
+
+def end_daemon(control: Path) -> None:
+    """Stop the workers and the daemon, also if nobody reads any more what we say."""
+    try:
+        say("The workers are stopped; each may finish its current job. Then the daemon ends:")
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with suppress(DaemonNotRunning):
+        run("stop", "--daemon")
 
 
 def is_running(control: Path) -> bool:
@@ -142,4 +151,4 @@ def follow(config: Path) -> None:
     click.echo(f"  export {CONFIG_VARIABLE}={config}")
     click.echo("  linodmgr status                 # or: linodmgr stop mails, linodmgr start mails ...")
     say("This is what they print:")
-    run("logs", "--follow")
+    run("logs", "--follow", "--lines", "0")

@@ -33,7 +33,8 @@ DATABASES = {{"default": {{"ENGINE": "django.db.backends.sqlite3", "NAME": HERE 
 DEFAULT_AUTO_FIELD = "django.db.models.AutoField"
 EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
 EMAIL_FILE_PATH = HERE / "mails"
-USE_TZ = True
+USE_TZ = False
+TIME_ZONE = None  # the machine's
 """
 
 VISITS_MODELS = '''\
@@ -179,4 +180,9 @@ def daemon_toml(directory: Path, runtime: Path) -> str:
 
 def site_toml(directory: Path, venv: Path, user: str) -> str:
     """Return the part of sites.toml for one site."""
-    return SITE_TOML.format(directory=toml_string(directory), venv=toml_string(venv), user=toml_string(user))
+    return SITE_TOML.format(
+        directory=toml_string(directory),
+        venv=toml_string(venv),
+        user=toml_string(user),
+        good_run=GOOD_RUN,
+    )
