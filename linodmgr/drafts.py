@@ -83,7 +83,7 @@ def absolute(path: str, file: Path) -> str:
 def found(
     patterns: Iterable[str], defaults: Mapping[str, Any], file: Path, refined: Iterable[Draft]
 ) -> tuple[list[Draft], list[Problem]]:
-    """Return a draft for each directory with a manage.py that ``patterns`` match, unless it is ``refined``."""
+    """Return a draft for each project directory that ``patterns`` match, without those ``refined``."""
     drafts, problems = [], []
     seen = {key for draft in refined for key in _same(draft.directory)}
     manage = defaults.get("manage", "manage.py")

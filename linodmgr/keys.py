@@ -41,7 +41,7 @@ SITE: Mapping[str, Kind] = {"directory": settings.path, "name": settings.name, *
 DAEMON: Mapping[str, Kind] = {
     "group": settings.line,
     "include": settings.patterns,
-    "starts_at_once": settings.whole(0, 100_000),
+    "starts_at_once": settings.whole(0),
     "runtime_dir": settings.path,
     "state_dir": settings.path,
     "log_dir": settings.path,

@@ -1,4 +1,4 @@
-"""Linods that linodmgr did not start (Supervisor, a terminal), and who holds a site's lock: read from /proc."""
+"""Linods that linodmgr did not start (Supervisor, a terminal), and who holds a lock: read from /proc."""
 
 import os
 from collections.abc import Collection, Iterator, Mapping
@@ -20,6 +20,9 @@ class Stranger:
     started_by: str  # supervisord (pid 12)
     uid: int
 
+    def __str__(self) -> str:
+        return f"pid {self.pid} ({self.command}), started by {self.started_by}"
+
 
 def find(directories: Mapping[tuple[int, int], str], ours: Collection[int]) -> dict[str, list[Stranger]]:
     """Return the strangers by what ``directories`` calls the st_dev and st_ino of their current directory.
@@ -28,7 +31,7 @@ def find(directories: Mapping[tuple[int, int], str], ours: Collection[int]) -> d
     process whose arguments do not look like a linod costs one read.
     """
     matches: dict[int, tuple[int, int]] = {}
-    own = {os.getpid(), *ours}
+    own = frozenset(ours)
     for pid in _pids():
         if pid not in own and is_linod(_arguments(pid)):
             key = _current_directory(pid)
