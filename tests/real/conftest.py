@@ -1,6 +1,7 @@
 """Fixtures for tests with real processes: a daemon, users, sites."""
 
 import pwd
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,14 +9,19 @@ from pathlib import Path
 import pytest
 
 from tests.real.daemon_fixture import Daemon
-from tests.real.django_sites import python_for_all
+from tests.real.lino_sites import public_python
 from tests.real.redis_server import redis_server
 from tests.real.users import new_user
 
+HOUSE = Path(__file__).parents[2]
+
 
 @pytest.fixture
-def daemon(runtime: Path) -> Iterator[Daemon]:
+def daemon(runtime: Path, request: pytest.FixtureRequest) -> Iterator[Daemon]:
     """A daemon that is not started yet: `configure` it, then `start` it; it is stopped at the end."""
+    for name in ("user", "other_user"):
+        if name in request.fixturenames:
+            request.getfixturevalue(name)  # made before the daemon, so removed after it
     made = Daemon(runtime)
     yield made
     assert made.stop() == 0, made.said()
@@ -36,11 +42,14 @@ def other_user() -> Iterator[pwd.struct_passwd]:
 
 
 @pytest.fixture(scope="session")
-def public_python() -> Iterator[Path]:
-    """A Python with Django and linodmgr that every user may run; pytest's own directories are private."""
-    with tempfile.TemporaryDirectory(prefix="lm-python-", dir="/tmp") as place:
+def public_linodmgr() -> Iterator[str]:
+    """The command ``linodmgr`` installed where every user may run it: the checkout may be private."""
+    with tempfile.TemporaryDirectory(prefix="lm-public-", dir="/tmp") as place:
+        venv = Path(place) / "env"
         Path(place).chmod(0o755)
-        yield python_for_all(Path(place))
+        subprocess.run([public_python(), "-m", "venv", str(venv)], check=True)
+        subprocess.run([str(venv / "bin" / "pip"), "install", "--quiet", str(HOUSE)], check=True)
+        yield str(venv / "bin" / "linodmgr")
 
 
 @pytest.fixture

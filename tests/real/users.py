@@ -1,5 +1,6 @@
-"""Real users for tests that need more than one; only root can make them."""
+"""Real users and groups for tests that need more than one; only root can make them."""
 
+import grp
 import os
 import pwd
 import secrets
@@ -24,6 +25,19 @@ def new_user() -> Iterator[pwd.struct_passwd]:
     finally:
         _run("userdel", name)
         shutil.rmtree(home, ignore_errors=True)
+
+
+@contextmanager
+def new_group(*members: str) -> Iterator[grp.struct_group]:
+    """Yield a group with these members, and remove it afterwards."""
+    name = f"lmt{secrets.token_hex(4)}"
+    _run("groupadd", "--system", name)
+    try:
+        for member in members:
+            _run("usermod", "--append", "--groups", name, member)
+        yield grp.getgrnam(name)
+    finally:
+        _run("groupdel", name)
 
 
 def _run(program: str, *arguments: str) -> None:
