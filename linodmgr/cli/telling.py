@@ -29,7 +29,7 @@ def follow(answers: Iterable[Answer], doing: str) -> Done:
             if not isinstance(answer, Progress):
                 continue
             states[answer.site] = answer.state
-            if spinner is None and sys.stderr.isatty():
+            if spinner is None and answer.state in ON_THEIR_WAY and sys.stderr.isatty():
                 spinner = stack.enter_context(_spinner(doing))
             if spinner is not None:
                 spinner.update(summary(doing, states))

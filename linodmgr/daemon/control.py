@@ -213,9 +213,10 @@ class Client(asyncio.Protocol):
         if name not in self._pending:
             return
         fleet = self._control.loop.fleet
-        if name in fleet and not shown.is_settled(fleet[name]):
+        if name in fleet:
             self.answer(self._control.status.progress(name))
-            return
+            if not shown.is_settled(fleet[name]):
+                return
         self._settle(name)
         self._finish_if_done()
 
