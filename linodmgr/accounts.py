@@ -15,6 +15,7 @@ from threading import Condition, Thread
 from typing import Protocol, TypeVar
 
 LOOKUP_LIMIT = 5.0  # seconds for all lookups of one load
+NAMES_SHARE = 0.7  # of that time for names, so that some is left for the groups of those who were found
 PATIENCE = 0.25  # seconds before one more thread asks, because the others may hang
 
 K = TypeVar("K")
@@ -80,6 +81,7 @@ class Register:
     """The answers so far; what could not be answered in time is missing."""
 
     accounts: Accounts
+    names_until: float  # monotonic
     until: float  # monotonic
     users: dict[str, Person | None] = field(default_factory=dict)
     owners: dict[int, Person | None] = field(default_factory=dict)
@@ -94,7 +96,7 @@ class Register:
                 *_tasks(owners, self.accounts.owner, self.owners),
                 *_tasks(groups, self.accounts.group, self.group_ids),
             ],
-            self.until,
+            self.names_until,
         )
 
     def look_up_memberships(self, members: Iterable[tuple[str, int]]) -> None:
@@ -104,7 +106,8 @@ class Register:
 
 def register(accounts: Accounts, limit: float = LOOKUP_LIMIT) -> Register:
     """Return an empty register whose lookups end ``limit`` seconds from now."""
-    return Register(accounts, time.monotonic() + limit)
+    now = time.monotonic()
+    return Register(accounts, now + NAMES_SHARE * limit, now + limit)
 
 
 def _tasks(keys: Iterable[K], ask: Callable[[K], V], answers: dict[K, V]) -> list[Callable[[], None]]:
