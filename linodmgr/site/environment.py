@@ -1,5 +1,6 @@
 """Reads an environment file as systemd does, see EnvironmentFile= in systemd.exec(5); takes `export`, too."""
 
+import errno
 import os
 import re
 from typing import Dict, List, Tuple
@@ -22,7 +23,7 @@ def read(path: str) -> Tuple[Dict[str, str], List[int]]:
     with open(path, "rb") as file:
         content = file.read(LIMIT + 1)
     if len(content) > LIMIT:
-        raise OSError(0, "It is larger than {} bytes".format(LIMIT))
+        raise OSError(errno.EFBIG, f"it is larger than {LIMIT} bytes")
     return parse(os.fsdecode(content))
 
 

@@ -3,7 +3,7 @@
 import datetime as dt
 import html
 import re
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any, Dict, Iterator, List, Optional
 
 SECONDS = {"secondly": 1, "minutely": 60, "hourly": 3600, "daily": 86400, "weekly": 604800}
@@ -33,7 +33,8 @@ def describe_all(mixins: ModuleType) -> List[Dict[str, object]]:
             described.append(describe(task))
             known.add((model._meta.label, str(task.procedure.value)))
     for procedure in mixins.Procedures.get_list_items():
-        if (SYSTEM_TASK, str(procedure.value)) not in known and _is_made_at_start(procedure):
+        is_system = getattr(procedure, "class_name", "") == SYSTEM_TASK
+        if is_system and (SYSTEM_TASK, str(procedure.value)) not in known:
             described.append(describe_new(procedure))
     return described
 
@@ -45,7 +46,7 @@ def describe(task: Any) -> Dict[str, object]:
     following = None if running else _next_run(task)
     name = str(task.name or task.procedure.value)
     return {
-        "id": "{}:{}".format(task._meta.label, task.pk),
+        "id": f"{task._meta.label}:{task.pk}",
         "name": name,
         "schedule": words(task),
         "interval": _interval(_unit(task.every_unit), task.every),
@@ -60,20 +61,25 @@ def describe(task: Any) -> Dict[str, object]:
 
 
 def describe_new(procedure: Any) -> Dict[str, object]:
-    """Return what is told of a procedure for which Lino makes a row, and runs it, once it starts."""
-    unit, every = str(procedure.kwargs.get("every_unit", "never")), procedure.kwargs.get("every", 1)
+    """Return what is told of a procedure that has no row yet.
+
+    When the task runner starts it makes one, and runs it; before Lino 25.7 others had to make it.
+    """
+    task = SimpleNamespace(**dict({"every_unit": "never", "every": 1, "positions": ""}, **procedure.kwargs))
+    is_made = hasattr(procedure, "install_if_needed")
+    name = str(procedure.value)
     return {
-        "id": "{}:{}".format(SYSTEM_TASK, procedure.value),
-        "name": str(procedure.value),
-        "schedule": _words(unit, every),
-        "interval": _interval(unit, every),
+        "id": f"{SYSTEM_TASK}:{name}",
+        "name": name,
+        "schedule": words(task),
+        "interval": _interval(_unit(task.every_unit), task.every),
         "at": None,
         "last_run": None,
         "next_run": None,
-        "enabled": True,
-        "why": None,
+        "enabled": is_made,
+        "why": None if is_made else "Lino has made no task for it yet",
         "running": False,
-        "text": _text(_counted(unit, every), str(procedure.value), None, None),
+        "text": _text(_every(task), name, None, None),
     }
 
 
@@ -111,11 +117,6 @@ def _models(mixins: ModuleType) -> Iterator[Any]:
     yield from sorted(found, key=lambda model: str(model._meta.label))
 
 
-def _is_made_at_start(procedure: Any) -> bool:
-    """Whether the task runner makes a row for it; before Lino 25.7 it made none."""
-    return hasattr(procedure, "install_if_needed") and procedure.class_name == SYSTEM_TASK
-
-
 def _next_run(task: Any) -> Optional[dt.datetime]:
     """Return when the task runner would start ``task``, see `start_task_runner`."""
     now = dt.datetime.now(dt.timezone.utc)
@@ -132,13 +133,14 @@ def _next_run(task: Any) -> Optional[dt.datetime]:
 
 
 def _unit(unit: Any) -> str:
-    return str(getattr(unit, "name", None) or "never")
+    """Return the name of a unit, which a row has as a choice and a procedure as a text."""
+    return unit if isinstance(unit, str) else str(getattr(unit, "name", None) or "never")
 
 
 def _words(unit: str, every: int) -> str:
     if unit not in UNITS:
         return {"easter": "every year, relative to easter"}.get(unit, unit)
-    return "every {}".format(UNITS[unit]) if every == 1 else "every {} {}s".format(every, UNITS[unit])
+    return f"every {UNITS[unit]}" if every == 1 else f"every {every} {UNITS[unit]}s"
 
 
 def _every(task: Any) -> str:
@@ -159,7 +161,7 @@ def _interval(unit: str, every: int) -> Optional[int]:
 
 
 def _text(every: str, name: str, last: Optional[dt.datetime], following: Any) -> str:
-    return "{} do {}() (last run: {}, next run: {})".format(every, name, _local(last), _local(following))
+    return f"{every} do {name}() (last run: {_local(last)}, next run: {_local(following)})"
 
 
 def _local(when: Optional[dt.datetime]) -> str:

@@ -40,7 +40,7 @@ class Commands:
             self._command = command
             if self.instead is not None:
                 self.instead(command)
-            with self._guard("cannot watch the command {!r}".format(subcommand)):
+            with self._guard(f"cannot watch the command {subcommand!r}"):
                 self._watch(subcommand, command)
             return command
 
@@ -59,12 +59,12 @@ class Commands:
             )
 
     def _unknown(self, subcommand: str) -> None:
-        self._daemon.tell("remark", text="manage.py knows no command {!r}".format(subcommand))
+        self._daemon.tell("remark", text=f"manage.py knows no command {subcommand!r}")
 
     def _watch(self, subcommand: str, command: Any) -> None:
         """Tell if its loop is none that we know, and give it the option --force if it has one."""
         if not self._is_known(command):
-            self._daemon.unhooked("{!r} is not a command whose loop linodmgr knows".format(subcommand))
+            self._daemon.unhooked(f"{subcommand!r} is not a command whose loop linodmgr knows")
         execute = command.execute
 
         @functools.wraps(execute)

@@ -46,7 +46,7 @@ def describe_all(jobs: List[Any]) -> List[Dict[str, object]]:
 def describe(job: Any, ordinal: int = 1) -> Dict[str, object]:
     """Return what is told of ``job``, the ``ordinal``-th (from 1) of those that are named and timed alike."""
     return {
-        "id": identity(job) + (" #{}".format(ordinal) if ordinal > 1 else ""),
+        "id": identity(job) + (f" #{ordinal}" if ordinal > 1 else ""),
         "name": name(job),
         "schedule": words(job),
         "interval": _interval(job),
@@ -64,7 +64,7 @@ def identity(job: Any) -> str:
     function = _function(job)
     named = getattr(function, "__qualname__", None) or type(function).__qualname__
     module = getattr(function, "__module__", None) or type(function).__module__
-    return "{}.{} {}".format(module, named, words(job))
+    return f"{module}.{named} {words(job)}"
 
 
 def name(job: Any) -> str:
@@ -78,16 +78,16 @@ def words(job: Any) -> str:
     unit = str(job.unit or "")
     latest = getattr(job, "latest", None)
     if latest is not None:
-        said = "every {} to {} {}".format(job.interval, latest, unit)
+        said = f"every {job.interval} to {latest} {unit}"
     elif getattr(job, "start_day", None):
-        said = "every " + ("" if job.interval == 1 else "{} weeks on ".format(job.interval)) + job.start_day
+        said = "every " + ("" if job.interval == 1 else f"{job.interval} weeks on ") + job.start_day
     elif job.interval == 1:
         said = "every " + unit[:-1]
     else:
-        said = "every {} {}".format(job.interval, unit)
+        said = f"every {job.interval} {unit}"
     said = said.rstrip() + _at(job)
     until = getattr(job, "cancel_after", None)
-    return said + (" until {:%Y-%m-%d %H:%M:%S}".format(until) if isinstance(until, datetime) else "")
+    return said + (f" until {until:%Y-%m-%d %H:%M:%S}" if isinstance(until, datetime) else "")
 
 
 def instant(when: Optional[datetime]) -> Optional[str]:
@@ -121,8 +121,8 @@ def _at(job: Any) -> str:
         )
     if job.unit == "hours":
         at = job.at_time
-        return " at {:02}:{:02}".format(at.minute, at.second) if at.second else " at :{:02}".format(at.minute)
-    return " at :{:02}".format(job.at_time.second)
+        return f" at {at.minute:02}:{at.second:02}" if at.second else f" at :{at.minute:02}"
+    return f" at :{job.at_time.second:02}"
 
 
 def _interval(job: Any) -> Optional[int]:
@@ -137,4 +137,4 @@ def _text(job: Any) -> str:
     with contextlib.suppress(Exception):
         return repr(job)
     said = words(job)
-    return "{}{} do {}()".format(said[:1].upper(), said[1:], name(job))
+    return f"{said[:1].upper()}{said[1:]} do {name(job)}()"

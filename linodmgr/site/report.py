@@ -116,7 +116,7 @@ class Guard:
         """Swallow an Exception; SystemExit and its like go through."""
         if not isinstance(error, Exception):
             return False
-        self._daemon.unhooked("{}: {}".format(self._what, str(error) or type(error).__name__))
+        self._daemon.unhooked(f"{self._what}: {str(error) or type(error).__name__}")
         return True
 
 

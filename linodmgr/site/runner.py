@@ -64,18 +64,17 @@ class Runner:
     def prepare(self) -> Any:
         """Return the site's manage.py, read, in the site's directory and environment."""
         directory = self._options["directory"]
-        reading = "enter directory", directory
+        verb, path = "enter directory", directory
         try:
             os.chdir(directory)
-            path = self._options.get("environment-file")
-            if path:
-                path = os.path.join(directory, path)
-                reading = "read", path
+            verb = "read"
+            if "environment-file" in self._options:
+                path = os.path.join(directory, self._options["environment-file"])
                 self._take_environment(path)
-            reading = "read", os.path.join(directory, self._options["manage"])
+            path = os.path.join(directory, self._options["manage"])
             return self._parts["script"].Script(self._options["manage"])
         except OSError as error:
-            self._missing("cannot {} {!r}: {}".format(*reading, error.strerror or error))
+            self._missing(f"cannot {verb} {path!r}: {error.strerror or error}")
 
     def begin(self) -> None:
         """Connect to the daemon and wait for its go."""
@@ -91,7 +90,7 @@ class Runner:
         if self._lists:
             self._list_instead(script)
         elif not script.calls_django():
-            self._daemon.unhooked("{} is a script with a loop of its own".format(script.manage))
+            self._daemon.unhooked(f"{script.manage} is a script with a loop of its own")
         self._parts["imports"].Watcher(
             {
                 "django.core.management": functools.partial(self._hook, self._commands.hook),
@@ -107,14 +106,15 @@ class Runner:
         elif ending.is_good and not self._ready and self._stop.is_ours():
             with self._guard("cannot tell why it ends"):
                 self._commands.ended()
-        self._stop.leave(0 if ending.is_good else FAILED)
+        if self._stop.leaves_at_once():
+            self._stop.leave(ending.status())
         ending.again()
 
     def _take_environment(self, path: str) -> None:
         """Take over its variables. Python begins anew with them: some are read at its start only."""
         variables, wrong = self._parts["environment"].read(path)
         for number in wrong:
-            print("{}: line {} is not NAME=value, passed over".format(path, number), file=sys.stderr)
+            print(f"{path}: line {number} is not NAME=value, passed over", file=sys.stderr)
         if all(os.environ.get(name) == value for name, value in variables.items()):
             return
         os.environ.update(variables)
@@ -137,10 +137,10 @@ class Runner:
         try:
             self._daemon.connect(path, timeout)
         except OSError as error:
-            _fail(NO_DAEMON, "cannot reach the daemon at {}: {}".format(path, error.strerror or error))
+            _fail(NO_DAEMON, f"cannot reach the daemon at {path}: {error.strerror or error}")
 
     def _hook(self, hook: Any, module: ModuleType) -> None:
-        with self._guard("cannot hook {}".format(module.__name__)):
+        with self._guard(f"cannot hook {module.__name__}"):
             hook(module)
             self._hooked.add(module.__name__)
 
@@ -165,7 +165,7 @@ class Runner:
     def _list_instead(self, script: Any) -> None:
         """Let the command be listed, not run; a script that is not Django's is not even begun."""
         if not script.calls_django():
-            _fail(FAILED, "cannot list the jobs: {} is a script with a loop of its own".format(script.manage))
+            _fail(FAILED, f"cannot list the jobs: {script.manage} is a script with a loop of its own")
         output = os.dup(1)
         os.dup2(2, 1)
         self._commands.instead = (
@@ -224,9 +224,10 @@ def _buffer_by_line(name: str) -> None:
         stream.reconfigure(line_buffering=True)
         return
     encoding, errors = stream.encoding, stream.errors
-    wrapper = io.TextIOWrapper(stream.detach(), encoding=encoding, errors=errors, line_buffering=True)
+    wrapper: Any = io.TextIOWrapper(stream.detach(), encoding=encoding, errors=errors, line_buffering=True)
+    wrapper.mode = "w"  # as Python itself sets it
     setattr(sys, name, wrapper)
-    setattr(sys, "__{}__".format(name), wrapper)
+    setattr(sys, f"__{name}__", wrapper)
 
 
 def _fail(status: int, reason: str) -> NoReturn:

@@ -73,10 +73,21 @@ class Ending:
     def again(self) -> None:
         """End the process as the script would have ended it."""
         if isinstance(self.error, Exception):
-            self.show()
-            sys.exit(1)
+            sys.exit(self.status())
         if self.error is not None:
             raise self.error
+
+    def status(self) -> int:
+        """Return the exit status, after showing what Python shows at such an end."""
+        if self.error is None:
+            return 0
+        if not isinstance(self.error, SystemExit):
+            self.show()
+            return 1
+        if self.error.code is None or isinstance(self.error.code, int):
+            return self.error.code or 0
+        print(self.error.code, file=sys.stderr)
+        return 1
 
     def show(self) -> None:
         """Show the error as Python does, without the runner in the traceback."""

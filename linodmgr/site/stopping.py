@@ -9,7 +9,7 @@ import sys
 import threading
 import traceback
 from types import FrameType, TracebackType
-from typing import Any, Callable, Dict, Optional, Type
+from typing import Any, Callable, Dict, NoReturn, Optional, Type
 
 BY_FLAG = "a flag"  # a loop that somebody's handler of the stop signal may end by setting a flag
 BY_EXIT = "an exception"  # a loop that looks at no flag
@@ -84,11 +84,20 @@ class Stop:
         """Whether this is the runner's own process, not one that a job forked."""
         return os.getpid() == self._pid
 
-    def leave(self, status: int) -> None:
-        """End the process now if a stop was asked for and threads are left that would never end."""
+    def leaves_at_once(self) -> bool:
+        """Whether the end of manage.py is the end of a stop that should go no further way: see `leave`."""
         self._over = True
-        if self.requested and self.is_ours() and any(map(_keeps_alive, threading.enumerate())):
-            self._end_at_once(status)
+        return bool(self.requested and self._loop and self.is_ours())
+
+    def leave(self, status: int) -> NoReturn:
+        """End the process without waiting for threads that know of no end, and without tearing down modules.
+
+        The latter takes a Lino site seconds.
+        """
+        with contextlib.suppress(Exception, SystemExit):
+            atexit._run_exitfuncs()
+        flush()
+        os._exit(status)
 
     def _stop(self, _number: int, frame: Optional[FrameType]) -> None:
         """Handle the stop signal."""
@@ -104,7 +113,7 @@ class Stop:
         # Only other threads are left; SystemExit would be lost in the interpreter's own waiting for them.
         with contextlib.suppress(SystemExit):
             self._finish(frame)
-        self._end_at_once(0)
+        self.leave(0)
 
     def _finish(self, frame: Optional[FrameType]) -> None:
         """Let the site end in its own way, else end it. No job runs; this is the main thread."""
@@ -127,12 +136,6 @@ class Stop:
         elif self._recorded != signal.SIG_IGN:
             self._signal(self._number, signal.SIG_DFL)
             os.kill(os.getpid(), self._number)
-
-    def _end_at_once(self, status: int) -> None:
-        with contextlib.suppress(Exception, SystemExit):
-            atexit._run_exitfuncs()
-        flush()
-        os._exit(status)
 
     def _record_signal(self) -> Callable[..., Any]:
         original = self._signal
@@ -228,10 +231,6 @@ def flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):
             stream.flush()
-
-
-def _keeps_alive(thread: threading.Thread) -> bool:
-    return not thread.daemon and thread is not threading.main_thread()
 
 
 def _is_asyncio(handler: Any) -> bool:
