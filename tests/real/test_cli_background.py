@@ -2,11 +2,15 @@
 
 import json
 import os
+import pwd
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from linodmgr.cli import background
+from linodmgr.errors import LinodmgrError
+from linodmgr.places import SYSTEM_CONFIG
 from tests.eventually import eventually
 from tests.fake_daemon import CONFIG, linodmgr, running
 
@@ -157,3 +161,24 @@ def test_foreground_is_the_daemon_itself(home: Path) -> None:
         eventually(lambda: daemon_pid(home) == process.pid, "the daemon answers as our child")
         process.terminate()
         assert process.wait(timeout=30) == 0
+
+
+@pytest.mark.root
+def test_only_root_starts_the_daemon_of_the_whole_system(user: pwd.struct_passwd) -> None:
+    os.seteuid(user.pw_uid)
+    try:
+        with pytest.raises(LinodmgrError) as caught:
+            background.start(SYSTEM_CONFIG)
+    finally:
+        os.seteuid(0)
+
+    assert str(caught.value) == (
+        "cannot start the daemon of /etc/linodmgr/sites.toml: no permission: become root"
+    )
+
+
+def test_a_daemon_that_ends_without_a_word_is_not_passed_over_in_silence() -> None:
+    with pytest.raises(LinodmgrError, match="cannot start the daemon: it was ended by SIGKILL"):
+        background._ended(-9, said=True)
+    with pytest.raises(LinodmgrError, match="cannot start the daemon: it ended with status 0"):
+        background._ended(0, said=False)
