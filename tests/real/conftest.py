@@ -48,7 +48,8 @@ def public_linodmgr() -> Iterator[str]:
         venv = Path(place) / "env"
         Path(place).chmod(0o755)
         subprocess.run([public_python(), "-m", "venv", str(venv)], check=True)
-        subprocess.run([str(venv / "bin" / "pip"), "install", "--quiet", str(HOUSE)], check=True)
+        pip = [str(venv / "bin" / "pip"), "install", "--quiet", "--no-deps"]
+        subprocess.run([*pip, str(HOUSE), "click", "msgspec", "psutil", "tomli"], check=True)
         yield str(venv / "bin" / "linodmgr")
 
 

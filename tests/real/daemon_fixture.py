@@ -137,10 +137,8 @@ class Daemon:
     def _answers(self) -> bool:
         assert self.process is not None
         assert self.process.poll() is None, f"the daemon has ended:\n{self.said()}"
-        return self.cli("status", "--json", code=None).returncode in (0, 3) and self._listens()
-
-    def _listens(self) -> bool:
-        return (self.home / "run" / "control").is_socket()
+        answer = self.cli("status", "--json", code=None)
+        return answer.returncode in (0, 3) and bool(json.loads(answer.stdout)["pid"] == self.pid)
 
     def _environment(self) -> dict[str, str]:
         unwanted = ("NOTIFY_SOCKET", "DJANGO_SETTINGS_MODULE")
