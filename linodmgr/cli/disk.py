@@ -1,5 +1,6 @@
 """What is wrong on the disk: each site is looked at as its own user, the daemon's places as ourselves."""
 
+import contextlib
 import os
 import stat
 import subprocess
@@ -11,6 +12,7 @@ from linodmgr.core.site import Site
 from linodmgr.places import Places
 
 TIME_LIMIT = 10.0  # seconds for one site; its directory may be on a server that does not answer
+KILLED_WITHIN = 1.0  # seconds; who waits for such a server may not even be killed
 
 # Prints what is wrong as "KEY REASON", one line each. The paths are its arguments. A path that
 # cannot be seen is either not there, or behind a directory that the user may not enter.
@@ -78,9 +80,10 @@ def look(site: Site, time_limit: float = TIME_LIMIT) -> list[Fault]:
     try:
         output, _ = shell.communicate(timeout=time_limit)
     except subprocess.TimeoutExpired:
-        # Not waited for: a process that waits for a dead file server cannot even be killed.
         shell.kill()
         shell.stdout.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            shell.wait(KILLED_WITHIN)
         return [Fault("directory", f"{site.directory!r} could not be looked at within {time_limit:g} s")]
     if shell.returncode != 0:
         return [
