@@ -52,6 +52,12 @@ class Runner:
 
         return eventually(found, f"{kind.__name__} said; {self.output}", 60)[0]
 
+    def hang_up(self) -> None:
+        """Be a daemon that is gone."""
+        self.listening.close()
+        assert self.connection is not None
+        self.connection.close()
+
     def text(self) -> str:
         """Return what was printed so far."""
         return self.output.read_text(errors="replace")
@@ -67,7 +73,8 @@ class Runner:
     def ends(self) -> int:
         """Wait for the end and return the exit status; then all that was said is in ``said``."""
         status = self.process.wait(timeout=60)
-        self._hear()
+        if self.listening.fileno() >= 0:
+            self._hear()
         return status
 
     def _hear(self) -> None:
@@ -87,7 +94,7 @@ class Runner:
 @contextmanager
 def started(
     place: Path,
-    directory: Path,
+    directory: Path | str,
     arguments: Sequence[str] = ("linod",),
     python: Path | str = sys.executable,
     environment: Mapping[str, str] | None = None,
@@ -128,7 +135,7 @@ def started(
 
 def listed(
     place: Path,
-    directory: Path,
+    directory: Path | str,
     arguments: Sequence[str] = ("linod",),
     python: Path | str = sys.executable,
     environment: Mapping[str, str] | None = None,
@@ -142,7 +149,7 @@ def listed(
 
 def list_mode(
     place: Path,
-    directory: Path,
+    directory: Path | str,
     arguments: Sequence[str] = ("linod",),
     python: Path | str = sys.executable,
     environment: Mapping[str, str] | None = None,
@@ -163,7 +170,7 @@ def list_mode(
 
 def command(
     place: Path,
-    directory: Path,
+    directory: Path | str,
     arguments: Sequence[str],
     python: Path | str,
     mode: str,
@@ -178,4 +185,4 @@ def command(
         **{key.replace("_", "-"): value for key, value in options.items()},
     }
     runner = lay_out(place) / "runner.py"
-    return [str(python), str(runner), *(f"--{k}={v}" for k, v in settings.items()), "--", *arguments]
+    return [str(python), str(runner), *(f"--{k}={v}" for k, v in settings.items() if v), "--", *arguments]

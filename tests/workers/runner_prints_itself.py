@@ -1,6 +1,5 @@
 """Writes what a script can see of itself as JSON into the file that it is given."""
 
-import __main__
 import json
 import multiprocessing
 import os
@@ -8,6 +7,8 @@ import pickle
 import signal
 import sys
 import threading
+
+import __main__
 
 
 class Thing:
