@@ -1,6 +1,7 @@
 """Linods that others started are found and named, whatever started them; ours are not."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -31,7 +32,7 @@ def start(project: Path) -> Iterator[Start]:
 
     def run(*arguments: str, cwd: Path = project, fds: tuple[int, ...] = ()) -> "subprocess.Popen[bytes]":
         process = subprocess.Popen(
-            arguments, cwd=cwd, pass_fds=fds, stdin=subprocess.DEVNULL, start_new_session=True
+            arguments, cwd=cwd, pass_fds=fds, stdin=subprocess.PIPE, start_new_session=True
         )
         started.append(process)
         # A process has no arguments for a moment after its exec.
@@ -41,8 +42,9 @@ def start(project: Path) -> Iterator[Start]:
 
     yield run
     for process in started:
-        os.killpg(process.pid, 9)
-        process.wait()
+        with process:
+            os.killpg(process.pid, signal.SIGKILL)
+    eventually(lambda: not _find(project), "what they started has ended, too")
 
 
 def _find(project: Path, *ours: int) -> list[strangers.Stranger]:
@@ -131,7 +133,7 @@ def test_a_fork_of_a_stranger_is_not_told_again(project: Path, start: Start) -> 
 def test_a_linod_that_was_left_alone_is_found(project: Path, start: Start) -> None:
     start("/bin/sh", "-c", f"{PYTHON} manage.py linod & exit 0").wait()
 
-    stranger = eventually(lambda: _find(project), "the orphan runs")[0]
+    (stranger,) = eventually(lambda: _find(project), "the orphan runs")
     assert stranger.started_by
 
 
