@@ -20,7 +20,6 @@ OF_THE_PROCESS = (
     "stop_signal",
     "nice",
     "open_files",
-    "problem",  # what was BLOCKED for it is tried again; what gets one must not run on
 )
 
 

@@ -105,7 +105,7 @@ def _want_up(worker: Worker) -> Outcome:
             return _queue(replace(worker, goal=Goal.UP, early_deaths=0)), ()
         case Queued() | Spawning() | Starting() | Running():
             return replace(worker, goal=Goal.UP), ()
-        case Stopping():  # it is started again once it has exited, and at once: a person's wish ends a backoff
+        case Stopping():  # started again once it has exited, and at once: a wish ends a backoff
             return replace(worker, goal=Goal.UP, state=replace(state, death=""), early_deaths=0), ()
         case _:
             assert_never(state)
