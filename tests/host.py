@@ -26,7 +26,7 @@ from linodmgr.core.states import (
 class Host:
     """A fleet, the processes that its orders have made, and who was told what."""
 
-    def __init__(self, starts_at_once: int) -> None:
+    def boot(self, starts_at_once: int) -> None:
         self.now = 1000.0
         self.last_pid = 100
         self.fleet = Fleet(starts_at_once)

@@ -65,7 +65,7 @@ class AnyHistory(Host, RuleBasedStateMachine):
 
     @initialize(starts_at_once=st.integers(0, 3), policy=POLICIES)
     def a_daemon_starts(self, starts_at_once: int, policy: Policy) -> None:
-        Host.__init__(self, starts_at_once)
+        self.boot(starts_at_once)
         for name in NAMES:
             self.fleet.add(name, policy)
 
