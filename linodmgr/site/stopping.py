@@ -9,7 +9,7 @@ import sys
 import threading
 import traceback
 from types import FrameType, TracebackType
-from typing import Any, Callable, Dict, NoReturn, Optional, Type
+from typing import Any, Callable, Dict, NoReturn, Optional, Set, Type
 
 BY_FLAG = "a flag"  # a loop that somebody's handler of the stop signal may end by setting a flag
 BY_EXIT = "an exception"  # a loop that looks at no flag
@@ -30,6 +30,7 @@ class Stop:
         self._handled = False
         self._rounds_left = 0
         self._over = False
+        self._masks: Dict[int, Set[int]] = {}  # of signals, per thread that forks just now
 
     def own(self) -> None:
         """Put our handler in place. A handler that is set from now on is kept and called after the drain."""
@@ -37,7 +38,10 @@ class Stop:
         signal.signal = self._record_signal()
         signal.getsignal = self._tell_recorded()
         if hasattr(os, "register_at_fork"):  # since Python 3.7
-            os.register_at_fork(after_in_child=self._give_back)
+            # Python forgets a signal that reaches a child before it is ready; so it has to wait.
+            os.register_at_fork(
+                before=self._hold, after_in_parent=self._release, after_in_child=self._give_back
+            )
 
     def loop_begins(self, ends_by: str) -> None:
         """Know that the loop which runs the jobs has begun."""
@@ -163,11 +167,18 @@ class Stop:
 
         return tell
 
+    def _hold(self) -> None:
+        self._masks[threading.get_ident()] = signal.pthread_sigmask(signal.SIG_BLOCK, [self._number])
+
+    def _release(self) -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._masks.pop(threading.get_ident(), ()))
+
     def _give_back(self) -> None:
         """In a forked child, let the signal do what the site thinks that it does."""
         with contextlib.suppress(Exception):
             if self._getsignal(self._number) == self._stop:
                 self._signal(self._number, self._recorded)
+        self._release()
 
 
 class Home:
