@@ -24,16 +24,16 @@ class Listing:
         self._describe_jobs = describe_jobs
         self._describe_tasks = describe_tasks
 
-    def print_and_end(self, command: Any) -> None:
+    def print_and_end(self, name: str, command: Any) -> None:
         """Print and end the process. Raises what the site raises, Unlisted if there is nothing to list."""
-        left = json.dumps(self._gather(command)).encode()
+        left = json.dumps(self._gather(name, command)).encode()
         while left:
             left = left[os.write(self._output, left) :]
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         os._exit(0)
 
-    def _gather(self, command: Any) -> Dict[str, object]:
+    def _gather(self, name: str, command: Any) -> Dict[str, object]:
         mixins = sys.modules.get("lino.modlib.linod.mixins")
         if mixins is not None:
             return self._listed("lino", self._describe_tasks(mixins))
@@ -48,7 +48,7 @@ class Listing:
         schedule = sys.modules.get("schedule")
         jobs = [] if schedule is None else self._describe_jobs(schedule.jobs)
         if not jobs and not ours and not django.is_a(command, django.OLD_LINO):
-            raise Unlisted("its command is none whose jobs linodmgr can list")
+            raise Unlisted(f"{name!r} is not a command whose jobs linodmgr knows")
         return self._listed("schedule", jobs)
 
     def _listed(self, kind: str, jobs: Described) -> Dict[str, object]:
@@ -65,14 +65,14 @@ def is_surprise(error: Optional[BaseException]) -> bool:
     return isinstance(error, Exception) and not isinstance(error, (Unlisted, _database_errors()))
 
 
-def why_nothing(error: Optional[BaseException]) -> str:
-    """Return in words why manage.py ended, with ``error`` or without, before its jobs were listed."""
+def why_nothing(error: Optional[BaseException], problem: str) -> str:
+    """Return in words why manage.py ended before its jobs were listed; ``problem`` is empty if not known."""
     said = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, _database_errors()):
         return "cannot read the tasks of linod in the site's database: " + said
     if isinstance(error, Exception):
         return "cannot list the jobs: " + said
-    return "cannot list the jobs: manage.py has ended without a command of its name"
+    return "cannot list the jobs: " + (problem or "manage.py has ended before it had listed them")
 
 
 def _database_errors() -> Any:

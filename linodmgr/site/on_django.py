@@ -20,8 +20,9 @@ class Commands:
         self._guard = guard
         self._hooked = hooked
         self._command: Any = None
-        self._executed = False
-        self.instead: Optional[Callable[[Any], None]] = None  # called instead of running the command
+        self._has_ended = False
+        self.problem = ""  # why manage.py is about to end
+        self.instead: Optional[Callable[[str, Any], None]] = None  # called instead of running the command
 
     def hook(self, management: ModuleType) -> None:
         """Watch `django.core.management`. Raises AttributeError if it does not fit."""
@@ -35,11 +36,12 @@ class Commands:
             try:
                 command = fetch_command(utility, subcommand)
             except SystemExit:
-                self._unknown(subcommand)
+                self.problem = f"manage.py knows no command {subcommand!r}"
+                self._daemon.tell("remark", text=self.problem)
                 raise
             self._command = command
             if self.instead is not None:
-                self.instead(command)
+                self.instead(subcommand, command)
             with self._guard(f"cannot watch the command {subcommand!r}"):
                 self._watch(subcommand, command)
             return command
@@ -48,7 +50,7 @@ class Commands:
 
     def ended(self) -> None:
         """Tell what it means that the process is about to end well, with no loop having begun."""
-        if not self._executed or not (is_a(self._command, OLD_LINO) or is_a(self._command, OURS)):
+        if not self._has_ended or not (is_a(self._command, OLD_LINO) or is_a(self._command, OURS)):
             return
         reason = reason_to_rest()
         if reason:
@@ -58,9 +60,6 @@ class Commands:
                 "remark", text="linod of this Lino lists its jobs and ends; they run in runworker"
             )
 
-    def _unknown(self, subcommand: str) -> None:
-        self._daemon.tell("remark", text=f"manage.py knows no command {subcommand!r}")
-
     def _watch(self, subcommand: str, command: Any) -> None:
         """Tell if its loop is none that we know, and give it the option --force if it has one."""
         if not self._is_known(command):
@@ -69,10 +68,11 @@ class Commands:
 
         @functools.wraps(execute)
         def watched_execute(*args: Any, **options: Any) -> Any:
-            self._executed = True
             if "force" in options and is_a(command, LINO):
                 options["force"] = True  # after a crash it refuses to start without; our lock is better
-            return execute(*args, **options)
+            returned = execute(*args, **options)
+            self._has_ended = True  # and not by an exception, SystemExit among them
+            return returned
 
         command.execute = watched_execute
 

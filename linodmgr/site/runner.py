@@ -185,7 +185,7 @@ class Runner:
         if listing.is_surprise(ending.error):
             ending.show()
         self._parts["stopping"].flush()
-        print(listing.why_nothing(ending.error), file=sys.stderr)
+        print(listing.why_nothing(ending.error, self._commands.problem), file=sys.stderr)
         self._parts["stopping"].flush()
         os._exit(FAILED)
 
