@@ -76,12 +76,15 @@ def venv_of(site: Site) -> str:
     return os.path.join(site.directory, VENVS[0])
 
 
-def worker(site: Site, runner_dir: Path, report: Path, lock: int) -> Launch:
+def worker(site: Site, runner_dir: Path, report: Path, lock: int, open_files: tuple[int, int]) -> Launch:
     """Return how to start the worker of ``site``.
 
-    ``lock`` is the descriptor of the site's lock, to be passed on; ``report`` the daemon's report socket.
+    ``lock`` is the descriptor of the site's lock, to be passed on; ``report`` the daemon's report
+    socket; ``open_files`` the soft and the hard limit for a site that sets none.
     """
+    soft, hard = (site.open_files, site.open_files) if site.open_files else open_files
     settings = {
+        "open-files": f"{soft}:{hard}",
         "mode": "run",
         "report": str(report),
         "lock": str(lock),

@@ -60,7 +60,7 @@ class LinuxProcesses:
             os.kill(pid, signal.SIGKILL)  # should it have left its group
 
     def _popen(self, site: Site, lock: int) -> subprocess.Popen[bytes]:
-        start = launch.worker(site, self._runner_dir, self._report, lock)
+        start = launch.worker(site, self._runner_dir, self._report, lock, self._open_files)
         output = self._logs.open(site)
         try:
             return subprocess.Popen(
@@ -72,10 +72,10 @@ class LinuxProcesses:
             os.close(output)
 
     def _limit(self, site: Site, pid: int) -> None:
-        """Set what only we may set; the runner waits for our go meanwhile."""
-        limits = (site.open_files, site.open_files) if site.open_files else self._open_files
+        """Set what only we may set; the runner waits for our go meanwhile, then it sets the rest."""
         try:
-            resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+            if site.open_files > self._open_files[1]:
+                resource.prlimit(pid, resource.RLIMIT_NOFILE, (site.open_files, site.open_files))
             if site.nice:
                 os.setpriority(os.PRIO_PROCESS, pid, site.nice)
         except (OSError, ValueError) as error:

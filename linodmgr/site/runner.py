@@ -1,7 +1,7 @@
 """Runs inside a site's Python, around manage.py: reports to the daemon, or lists the site's jobs.
 
 PYTHON runner.py --mode=run --directory=D --manage=manage.py [--environment-file=F] --stop-signal=N
-                 --report=SOCKET --lock=FD --timeout=SECONDS -- linod
+                 --report=SOCKET --lock=FD --timeout=SECONDS [--open-files=SOFT:HARD] -- linod
 PYTHON runner.py --mode=list --directory=D --manage=manage.py [--environment-file=F] --stop-signal=N -- linod
 
 Standard library only, Python 3.6 and later; the files next to it are all that it needs.
@@ -11,6 +11,7 @@ import functools
 import importlib.util
 import io
 import os
+import resource
 import sys
 from types import ModuleType
 from typing import Any, Dict, List, NoReturn, Set, Tuple
@@ -82,6 +83,9 @@ class Runner:
         self._connect(timeout)
         if not self._daemon.wait_for_go(timeout):
             _fail(NO_DAEMON, "cannot begin: the daemon did not say go")
+        soft, _, hard = self._options.get("open-files", "").partition(":")
+        if hard:
+            _limit_open_files(int(soft), int(hard))
 
     def run(self, script: Any, arguments: List[str]) -> None:
         """Run manage.py under our hooks and end as it ends."""
@@ -228,6 +232,12 @@ def _buffer_by_line(name: str) -> None:
     wrapper.mode = "w"  # as Python itself sets it
     setattr(sys, name, wrapper)
     setattr(sys, f"__{name}__", wrapper)
+
+
+def _limit_open_files(soft: int, hard: int) -> None:
+    """Lower the limits, which are the daemon's: it needs more descriptors than a site."""
+    may_have = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, may_have), min(hard, may_have)))
 
 
 def _fail(status: int, reason: str) -> NoReturn:
