@@ -5,7 +5,8 @@ import os
 import pwd
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -188,10 +189,15 @@ def test_places_that_cannot_be_used_are_told(daemon: Daemon) -> None:
     ]
 
 
-def _linod(directory: Path, fds: Sequence[int] = ()) -> "subprocess.Popen[bytes]":
-    process = subprocess.Popen([sys.executable, "manage.py", "linod"], cwd=directory, pass_fds=fds)
-    eventually(Path(f"/proc/{process.pid}/cmdline").read_bytes, "it runs")
-    return process
+@contextmanager
+def _linod(directory: Path, fds: Sequence[int] = ()) -> Iterator[int]:
+    """Yield the pid of a linod that linodmgr did not start."""
+    with subprocess.Popen([sys.executable, "manage.py", "linod"], cwd=directory, pass_fds=fds) as process:
+        try:
+            eventually(Path(f"/proc/{process.pid}/cmdline").read_bytes, "it runs")
+            yield process.pid
+        finally:
+            process.kill()
 
 
 def test_another_linod_is_named_with_who_started_it(daemon: Daemon) -> None:
@@ -199,10 +205,9 @@ def test_another_linod_is_named_with_who_started_it(daemon: Daemon) -> None:
     daemon.configure(_site(project))
     with _linod(project) as stranger:
         (line,) = _lines(daemon)
-        stranger.kill()
 
     prefix = "site.noi: another linod runs for this directory: "
-    assert line.startswith(f"{prefix}pid {stranger.pid} ({sys.executable} manage.py linod), started by ")
+    assert line.startswith(f"{prefix}pid {stranger} ({sys.executable} manage.py linod), started by ")
     assert line.endswith(f" (pid {os.getpid()})")
 
 
@@ -212,13 +217,10 @@ def test_a_worker_of_ours_is_not_in_the_way(daemon: Daemon) -> None:
     config = load(daemon.config)
     config = replace(config, places=replace(config.places, lock_dir=daemon.home))
     status = project.stat()
-    with (daemon.home / f"{status.st_dev}-{status.st_ino}").open("w") as lock:
-        worker = _linod(project, (lock.fileno(),))
-    with worker:
-        report = check.examine(config)
-        worker.kill()
-
-    assert report.problems == []
+    lock = os.open(daemon.home / f"{status.st_dev}-{status.st_ino}", os.O_CREAT | os.O_RDWR)
+    with _linod(project, (lock,)):
+        os.close(lock)
+        assert check.examine(config).problems == []
 
 
 def test_a_directory_that_does_not_answer_is_told(daemon: Daemon) -> None:
