@@ -16,6 +16,7 @@ class FakeProcesses:
         self.alive: dict[int, Site] = {}
         self.signals: list[tuple[int, str]] = []
         self.failing: dict[str, SpawnError] = {}  # by site name
+        self.surprises: set[str] = set()  # sites whose spawn goes wrong as nobody has thought of
         self.deaf: set[str] = set()  # sites whose workers ignore the stop signal
         self._exits: dict[int, Callable[[int, int], None]] = {}
         self._pids = count(1000)
@@ -24,6 +25,8 @@ class FakeProcesses:
         """Return the next number. Raises SpawnError as told, or for a site with a problem."""
         if site.problem:
             raise SpawnError(site.problem, Remedy.CHANGE)
+        if site.name in self.surprises:
+            raise ValueError("nobody thought of this")
         if site.name in self.failing:
             raise self.failing[site.name]
         pid = next(self._pids)

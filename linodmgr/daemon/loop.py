@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 from linodmgr.core import shown
-from linodmgr.core.fleet import Fleet
+from linodmgr.core.fleet import Fleet, Order
 from linodmgr.core.never import assert_never
 from linodmgr.core.site import Site
 from linodmgr.core.states import (
@@ -123,11 +123,20 @@ class Loop:
         now = time.monotonic()
         try:
             orders = self.fleet.take(name, event, now, random.random())
-            for whose, effect in orders:
-                self._carry_out(whose, effect)
+            self._carry_out_all(orders)
+            self._tell(name, before, event, now)
         except Exception:  # one event must not end the daemon
             log.exception("%s: %r in %r was not carried out", name, event, before)
-        self._tell(name, before, event, now)
+
+    def _carry_out_all(self, orders: Iterable[Order]) -> None:
+        for name, effect in orders:
+            try:
+                self._carry_out(name, effect)
+            except Exception:  # one effect must not keep another site from its own
+                log.exception("%s: %r was not carried out", name, effect)
+                if isinstance(effect, Spawn):  # or it would be STARTING for ever
+                    surprise = SpawnFailed("cannot start it: see the log of the daemon", Remedy.BACKOFF)
+                    self._inbox.appendleft((name, surprise))
 
     def _carry_out(self, name: str, effect: Effect) -> None:
         match effect:
@@ -166,8 +175,7 @@ class Loop:
     def _tick(self) -> None:
         self._timer = None
         now = time.monotonic()
-        for name, effect in self.fleet.admit(now):
-            self._carry_out(name, effect)
+        self._carry_out_all(self.fleet.admit(now))
         self.put_all([(name, Tick()) for name in self.fleet.due(now)])
 
     def _set_timer(self) -> None:
@@ -195,4 +203,7 @@ class Loop:
             mark = " FAILING" if isinstance(after.state, Waiting) and is_failing(after) else ""
             log.info("%s: %s%s%s%s", name, shown.word(after), mark, pid, f": {reason}" if reason else "")
         for listener in tuple(self.listeners):
-            listener(name)
+            try:
+                listener(name)
+            except Exception:  # one listener must not keep the others from hearing
+                log.exception("%s: %r could not be told", name, listener)
