@@ -38,7 +38,7 @@ class Workers:
         self.stamps_file.touch()
         self.stamps_file.chmod(0o666)
         self.program = home / "tiny"
-        subprocess.run(["cc", "-O2", "-o", self.program, TINY], check=True)
+        subprocess.run(["cc", "-O2", "-static", "-o", self.program, TINY], check=True)
         self.launched = 0  # monotonic nanoseconds
         self.names = [f"site{number:03}" for number in range(count)]
 

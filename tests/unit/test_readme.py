@@ -11,6 +11,8 @@ import pytest
 
 from linodmgr import errors
 from linodmgr.cli.main import COMMANDS, cli
+from linodmgr.config import load
+from tests.configs import as_me, write
 
 HOUSE = Path(__file__).parents[2]
 README = (HOUSE / "README.md").read_text()
@@ -70,6 +72,15 @@ def test_the_readme_tells_all_exit_codes() -> None:
 
 def test_the_readme_tells_all_states() -> None:
     assert [row[0] for row in rows("state")] == WORDS
+
+
+def test_the_configuration_in_the_readme_can_be_used(tmp_path: Path) -> None:
+    (text,) = blocks("toml")
+    config = load(write(tmp_path, re.sub(r'(user|group) = "\S+"', r'\1 = "me"', text)), host=as_me())
+
+    assert config.problems == []
+    assert list(config.sites) == ["myprj", "other"]
+    assert [site.policy.stop_timeout for site in config.sites.values()] == [30.0, 120.0]
 
 
 def test_the_unit_calls_what_the_readme_installs() -> None:
