@@ -99,6 +99,7 @@ class Host:
                 self.spawn(self.being_spawned.pop())
             if not self.in_state(Queued):
                 return
+            assert self.fleet.deadline() < math.inf, "somebody waits in the queue for ever"
             self.now = max(self.now, self.fleet.deadline())
             self.the_timer_fires()
             self.the_killed_die()

@@ -40,6 +40,7 @@ from linodmgr.core.states import (
 )
 
 SLOT_SECONDS = 30.0  # a start that takes longer no longer holds up the others
+KILL_AGAIN_SECONDS = 1.0  # at least: what outlives a SIGKILL hangs in the kernel
 
 
 def step(worker: Worker, event: Event, now: float, policy: Policy, jitter: float = 0.0) -> Outcome:
@@ -194,15 +195,18 @@ def _tick(worker: Worker, at: Circumstances) -> Outcome:
             return _queue(worker), ()
         case Starting(hooks=Hooks.FIT):
             death = f"not ready after {at.now - state.since:.0f} s"
-            killed = Stopping(state.pid, state.since, at.now + at.policy.stop_timeout, death)
+            killed = Stopping(state.pid, state.since, _kill_again_at(at), death)
             return replace(worker, state=killed), (Kill(state.pid),)
         case Starting():
             running = Running(state.pid, state.since, at.now, ready=False, words=state.words)
             return replace(worker, state=running), ()
         case Stopping(pid=pid):
-            again_at = at.now + at.policy.stop_timeout
-            return replace(worker, state=replace(state, kill_at=again_at)), (Kill(pid),)
+            return replace(worker, state=replace(state, kill_at=_kill_again_at(at))), (Kill(pid),)
         case Stopped() | Queued() | Spawning() | Running() | Finished():
             return worker, ()
         case _:
             assert_never(state)
+
+
+def _kill_again_at(at: Circumstances) -> float:
+    return at.now + max(at.policy.stop_timeout, KILL_AGAIN_SECONDS)

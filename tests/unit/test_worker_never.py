@@ -5,7 +5,7 @@ The machine plays all three against a fleet; each invariant is a sentence.
 
 import math
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -236,6 +236,8 @@ AnyHistory.TestCase.settings = settings(
     deadline=None,
     max_examples=150,
     stateful_step_count=40,
+    phases=[Phase.generate, Phase.shrink],
+    report_multiple_bugs=False,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 TestAnyHistory = AnyHistory.TestCase

@@ -45,6 +45,13 @@ def test_a_process_that_outlives_the_kill_is_killed_again() -> None:
     assert noi.last == [Kill(100)]
 
 
+def test_a_process_that_hangs_in_the_kernel_is_not_killed_more_than_once_a_second() -> None:
+    noi = Story(Policy(stop_timeout=0.001)).ran(100, at=0.0).wanted(DOWN, at=50.0).clock(at=50.001)
+
+    assert noi.last == [Kill(100)]
+    assert deadline(noi.worker) == 51.001
+
+
 def test_a_worker_that_ends_in_time_is_stopped_and_nobody_is_killed() -> None:
     noi = Story().ran(100).wanted(DOWN, at=50.0).exited(0, at=51.0)
 
