@@ -52,9 +52,16 @@ class Host:
 
 @dataclass(slots=True)
 class _Findings:
+    """What is wrong, as far as it is not one site's."""
+
+    path: Path
     fatal: list[Problem] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)  # lines about included files that cannot be used
     general: list[Problem] = field(default_factory=list)
-    broken: list[str] = field(default_factory=list)  # lines about files that cannot be used
+
+    def end(self, table: str, key: str, text: str) -> None:
+        """Add a problem of the main file that ends a daemon."""
+        self.fatal.append(Problem(show(self.path), table, key, text))
 
 
 def load(path: Path, known: Mapping[str, Identity] | None = None, host: Host | None = None) -> Config:
@@ -67,38 +74,19 @@ def load(path: Path, known: Mapping[str, Identity] | None = None, host: Host | N
     host = host or Host()
     path = Path(os.path.abspath(path))
     main = parse(read(path, trusted=host.caller.is_root), path)
-    findings = _Findings()
-    top = {key: value for key, value in main.items() if key not in keys.TABLES}
-    top, findings.general = keys.take(top, keys.TOP, show(path), "")
-    daemon = _table(main, "daemon", keys.DAEMON, path, findings)
-    for key, text in misplaced(path, daemon).items():
-        findings.fatal.append(Problem(show(path), "daemon", key, text))
-        daemon.pop(key)
-    defaults = _table(main, "defaults", keys.DEFAULTS, path, findings)
-    if defaults.get("user") == "root":
-        text = "must not be root: say it for each site that is meant"
-        findings.fatal.append(Problem(show(path), "defaults", "user", text))
-
-    tables = {path: main.get("site", [])}
-    for file in _included(path, daemon.get("include", ()), findings):
+    findings = _Findings(path)
+    daemon, defaults, projects = _tables(main, findings)
+    files = {path: main}
+    for file in _included(daemon.get("include", ()), findings):
         try:
-            tables[file] = _included_sites(file, host, findings)
+            files[file] = _sites_only(parse(read(file, trusted=host.caller.is_root), file), file, findings)
         except ConfigError as error:
             findings.broken += error.problems
-    all_drafts = []
-    for file, table in tables.items():
-        some, problems = drafts.written(table, defaults, file)
-        all_drafts += some
-        findings.general += problems
-    some, problems = drafts.found(top.get("projects", ()), defaults, path, all_drafts)
-    all_drafts += some
-    findings.general += problems
-    drafts.name_all(all_drafts)
-
+    found = _drafts(files, defaults, projects, findings)
     answers = register(host.accounts, host.limit)
-    sites = _with_identities(all_drafts, answers, daemon, host, known or {})
-    group, group_id = _group(path, daemon, answers, host, findings)
-    lines = [*map(str, findings.general), *(str(problem) for each in all_drafts for problem in each.problems)]
+    sites = _with_identities(found, answers, daemon, host, known or {})
+    group, group_id = _group(daemon, answers, host, findings)
+    lines = [*map(str, findings.general), *(str(problem) for draft in found for problem in draft.problems)]
     if findings.fatal or findings.broken:
         raise ConfigError([*map(str, findings.fatal), *findings.broken, *lines])
     return Config(
@@ -109,35 +97,54 @@ def load(path: Path, known: Mapping[str, Identity] | None = None, host: Host | N
         group=group,
         group_id=group_id,
         starts_at_once=daemon.get("starts_at_once", os.cpu_count() or 1),
-        files=tuple(tables),
-        origin={draft.name: draft.file for draft in all_drafts},
-        blame={draft.name: [str(problem) for problem in draft.problems] for draft in all_drafts},
+        files=tuple(files),
+        origin={draft.name: draft.file for draft in found},
+        blame={draft.name: [str(problem) for problem in draft.problems] for draft in found},
     )
 
 
+def _tables(
+    main: Mapping[str, Any], findings: _Findings
+) -> tuple[dict[str, Any], dict[str, Any], tuple[str, ...]]:
+    """Return what [daemon], [defaults] and ``projects`` of the main file say."""
+    top = {}
+    for key, value in main.items():
+        if (meant := keys.table_meant(key, value)) in ("daemon", "defaults"):
+            findings.end("", "", keys.unknown(key, [meant]))
+        elif key not in keys.TABLES and not meant:
+            top[key] = value
+    values, findings.general = keys.take(top, keys.TOP, show(findings.path), "")
+    daemon = _table(main, "daemon", keys.DAEMON, findings)
+    for key, text in misplaced(findings.path, daemon).items():
+        findings.end("daemon", key, text)
+        daemon.pop(key)
+    defaults = _table(main, "defaults", keys.DEFAULTS, findings)
+    if defaults.get("user") == "root":
+        findings.end("defaults", "user", "must not be root: say it for each site that is meant")
+    return daemon, defaults, values.get("projects", ())
+
+
 def _table(
-    main: Mapping[str, Any], name: str, kinds: Mapping[str, settings.Kind], path: Path, findings: _Findings
+    main: Mapping[str, Any], name: str, kinds: Mapping[str, settings.Kind], findings: _Findings
 ) -> dict[str, Any]:
-    """Return what [daemon] or [defaults] set; problems there end a daemon."""
     table = main.get(name, {})
     if not isinstance(table, dict):
-        text = f"must be a table written as [{name}], got {settings.show(table)}"
-        findings.fatal.append(Problem(show(path), "", name, text))
+        findings.end("", name, f"must be a table written as [{name}], got {settings.show(table)}")
         return {}
-    values, problems = keys.take(table, kinds, show(path), name)
+    values, problems = keys.take(table, kinds, show(findings.path), name)
     findings.fatal += problems
     return values
 
 
-def _included(path: Path, patterns: tuple[str, ...], findings: _Findings) -> list[Path]:
+def _included(patterns: tuple[str, ...], findings: _Findings) -> list[Path]:
     """Return the files that ``patterns`` match, each once, without the main file."""
+    path = findings.path
     seen = {os.path.realpath(path)}
     files = []
     for pattern in patterns:
         matches = sorted(glob.glob(os.path.join(glob.escape(str(path.parent)), pattern)))
         if not matches and not glob.has_magic(pattern):
-            text = f"there is no file {settings.show(pattern)}"
-            findings.fatal.append(Problem(show(path), "daemon", "include", text))
+            findings.end("daemon", "include", f"there is no file {settings.show(pattern)}")
         for match in matches:
             real = os.path.realpath(match)
             if real not in seen:
@@ -146,28 +153,48 @@ def _included(path: Path, patterns: tuple[str, ...], findings: _Findings) -> lis
     return files
 
 
-def _included_sites(file: Path, host: Host, findings: _Findings) -> object:
-    """Return the sites of an included file, which may hold nothing else. Raises ConfigError."""
-    table = parse(read(file, trusted=host.caller.is_root), file)
-    for key in table:
-        if key != "site":
-            near = keys.unknown(key, ["site"])
-            text = f"{near}; an included file holds [[site]] only" if key in keys.ELSEWHERE else near
+def _sites_only(table: dict[str, Any], file: Path, findings: _Findings) -> dict[str, Any]:
+    """Return the table of an included file; what is not a site there is told."""
+    for key, value in table.items():
+        if key != "site" and keys.table_meant(key, value) != "site":
+            text = keys.unknown(key, ["site"])
+            if key in keys.ELSEWHERE:
+                text = f"{text}; an included file holds [[site]] only"
             findings.general.append(Problem(show(file), "", "", text))
-    return table.get("site", [])
+    return table
+
+
+def _drafts(
+    files: Mapping[Path, Mapping[str, Any]],
+    defaults: Mapping[str, Any],
+    projects: tuple[str, ...],
+    findings: _Findings,
+) -> list[Draft]:
+    """Return all sites that are written, in order, and then those that ``projects`` finds."""
+    found: list[Draft] = []
+    for file, table in files.items():
+        for key, value in table.items():
+            if key == "site" or keys.table_meant(key, value) == "site":
+                some, problems = drafts.written(key, value, defaults, file)
+                found += some
+                findings.general += problems
+    some, problems = drafts.found(projects, defaults, findings.path, found)
+    findings.general += problems
+    drafts.name_all(found := found + some)
+    return found
 
 
 def _with_identities(
-    all_drafts: list[Draft],
+    found: list[Draft],
     answers: Register,
     daemon: Mapping[str, Any],
     host: Host,
     known: Mapping[str, Identity],
 ) -> dict[str, Site]:
     """Return the sites with who they run as; blames those drafts that can run as nobody."""
-    sites = {draft.name: draft.site() for draft in all_drafts}
+    sites = {draft.name: draft.site() for draft in found}
     wishes = {}
-    for draft in all_drafts:
+    for draft in found:
         try:
             if draft.directory and not draft.blamed() & {"user", "group"}:
                 wishes[draft.name] = _wish(draft, sites[draft.name], host.caller)
@@ -175,7 +202,7 @@ def _with_identities(
             draft.blame(reason.key, str(reason))
     identity.look_up(answers, wishes.values(), host.caller, [daemon.get("group", GROUP)])
     registry = Registry(answers, host.caller, known, host.limit)
-    for draft in all_drafts:
+    for draft in found:
         site = sites[draft.name]
         if draft.name in wishes:
             try:
@@ -199,7 +226,7 @@ def _wish(draft: Draft, site: Site, caller: Caller) -> Wish:
 
 
 def _group(
-    path: Path, daemon: Mapping[str, Any], answers: Register, host: Host, findings: _Findings
+    daemon: Mapping[str, Any], answers: Register, host: Host, findings: _Findings
 ) -> tuple[str, int | None]:
     """Return the group whose members may control every site, and its number."""
     name = daemon.get("group", "")
@@ -208,12 +235,12 @@ def _group(
         return (GROUP, usual) if usual is not None else ("", None)
     if name not in answers.group_ids:
         text = f"group {name!r} could not be looked up within {host.limit:g} s: only root has control"
-        findings.general.append(Problem(show(path), "daemon", "group", text))
+        findings.general.append(Problem(show(findings.path), "daemon", "group", text))
         return name, None
     group_id = answers.group_ids[name]
     if group_id is None:
-        findings.fatal.append(Problem(show(path), "daemon", "group", f"there is no group {name!r}"))
+        findings.end("daemon", "group", f"there is no group {name!r}")
     elif not host.caller.is_root and group_id not in (host.caller.gid, *os.getgroups()):
-        text = f"must be a group of our own, because linodmgr does not run as root, got {name!r}"
-        findings.fatal.append(Problem(show(path), "daemon", "group", text))
+        rule = "must be a group of our own, because linodmgr does not run as root"
+        findings.end("daemon", "group", f"{rule}, got {name!r}")
     return name, group_id

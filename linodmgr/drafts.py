@@ -44,18 +44,23 @@ class Draft:
         return Site(**{**values, "name": self.name, "directory": self.directory}, policy=Policy(**policy))
 
 
-def written(tables: object, defaults: Mapping[str, Any], file: Path) -> tuple[list[Draft], list[Problem]]:
-    """Return a draft for each ``[[site]]`` of ``file``."""
+def written(
+    key: str, tables: object, defaults: Mapping[str, Any], file: Path
+) -> tuple[list[Draft], list[Problem]]:
+    """Return a draft for each ``[[site]]`` of ``file``; ``key``: how the tables are really called."""
     shown = show(file)
     if isinstance(tables, dict):
-        draft = _draft(tables, defaults, file, 1)
-        draft.blame("", "must be written as [[site]], got [site]")
-        return [draft], []
+        tables, header = [tables], f"[{key}]"
+    else:
+        header = f"[[{key}]]"
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         return [], [
             Problem(shown, "", "site", f"must be tables written as [[site]], got {settings.show(tables)}")
         ]
-    return [_draft(table, defaults, file, number) for number, table in enumerate(tables, 1)], []
+    drafts = [_draft(table, defaults, file, number) for number, table in enumerate(tables, 1)]
+    for draft in drafts if header != "[[site]]" else ():
+        draft.blame("", f"must be written as [[site]], got {header}")
+    return drafts, []
 
 
 def _draft(table: dict[str, Any], defaults: Mapping[str, Any], file: Path, number: int) -> Draft:
@@ -153,7 +158,7 @@ def _name(draft: Draft) -> str:
 
 def _free(wish: str, names: Mapping[str, Draft]) -> str:
     """Return a name like ``wish`` that is fit for a file and in nobody's use."""
-    stem = _PLACES.sub("_", wish)[:50].lstrip("._-") or "site"
+    stem = _PLACES.sub("_", wish)[:50].strip("._-") or "site"
     number = 1
     while (name := stem if number == 1 else f"{stem}-{number}") in names:
         number += 1

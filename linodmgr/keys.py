@@ -84,7 +84,7 @@ def take(
     problems = []
     for key, value in table.items():
         if key not in kinds:
-            problems.append(Problem(file, at, "", unknown(key, kinds)))
+            problems.append(Problem(file, at, "", unknown(key, kinds if at else (*kinds, *TABLES))))
             continue
         try:
             values[key] = kinds[key](value)
@@ -104,6 +104,22 @@ def unknown(key: str, known: Collection[str]) -> str:
 
     near = get_close_matches(key, known, 1)
     return f"{text}, did you mean {near[0]!r}?" if near else text
+
+
+def table_meant(key: str, value: object) -> str:
+    """Return which table of the top level ``key`` is meant to be, empty if it is known or like none.
+
+    >>> table_meant("sites", [{"directory": "/srv/noi"}])
+    'site'
+    """
+    is_table = isinstance(value, dict) or (
+        isinstance(value, list) and any(isinstance(v, dict) for v in value)
+    )
+    if not is_table or key in ELSEWHERE:
+        return ""
+    from difflib import get_close_matches
+
+    return "".join(get_close_matches(key, TABLES, 1))
 
 
 def _homes(key: str) -> Iterator[str]:

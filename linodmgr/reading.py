@@ -12,6 +12,11 @@ from linodmgr.errors import ConfigError
 SIZE_LIMIT = 1024 * 1024  # bytes
 LINKS_LIMIT = 40  # symbolic links on one path, as in path_resolution(7)
 
+_WORDS = {  # for what the parser says
+    "invalid value": "is no value: a text needs quotes",
+    "invalid statement": "is neither KEY = VALUE nor [TABLE]",
+    "cannot overwrite a value": "sets what is set already",
+}
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -111,12 +116,13 @@ def _fault(status: os.stat_result) -> str:
 def _where(message: str, text: str) -> str:
     """Return the parser's ``message`` with the position in front, in lower case."""
     reason, _, at = message.partition(" (at ")
+    reason = " ".join(reason.split())
     reason = reason[:1].lower() + reason[1:]
     if not at:
         return "holds a number that is too long"
     line, column = _position(text)
     position = f"line {line}, column {column}" if at.startswith("end") else at.rstrip(")")
-    return f"{position}: {' '.join(reason.split())}"
+    return f"{position}: {_WORDS.get(reason, reason)}"
 
 
 def _position(text: str) -> tuple[int, int]:

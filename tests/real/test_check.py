@@ -141,9 +141,9 @@ def test_only_the_sites_that_are_named_are_looked_at(daemon: Daemon) -> None:
 
 
 def test_json_names_the_site_of_each_problem(daemon: Daemon) -> None:
-    daemon.configure("", daemon="[defaults]\n[[site]]\nname = 5\n[[sites]]")
+    daemon.configure("", daemon="[defaults]\n[[site]]\nname = 5\n[other]")
     problems = json.loads(daemon.cli("check", "--json", code=78).stdout)["problems"]
-    assert [problem["site"] for problem in problems] == [None, "site_1_", "site_1_"]
+    assert [problem["site"] for problem in problems] == [None, "site_1", "site_1"]
 
     daemon.configure(_site(daemon.home / "gone"))
     assert json.loads(daemon.cli("check", "--json", code=78).stdout) == {

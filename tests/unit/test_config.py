@@ -191,6 +191,21 @@ def test_a_site_in_single_brackets_is_blocked_and_told(tmp_path: Path) -> None:
     assert loaded(path).sites["noi"].problem
 
 
+@pytest.mark.parametrize("header", ["[[sites]]", "[[sit]]", "[sites]"])
+def test_a_site_with_a_misspelt_header_is_blocked_and_told(tmp_path: Path, header: str) -> None:
+    path = write(tmp_path, f"{header}\ndirectory = '/srv/noi'\nuser = 'me'")
+
+    assert told(path) == [f"site.noi: must be written as [[site]], got {header}"]
+    assert loaded(path).sites["noi"].problem
+
+
+@pytest.mark.parametrize(("header", "meant"), [("default", "defaults"), ("deamon", "daemon")])
+def test_a_misspelt_table_for_all_sites_ends_it(tmp_path: Path, header: str, meant: str) -> None:
+    problems = fatal(write(tmp_path, f"[{header}]\numask = '077'"))
+
+    assert problems == [f"unknown key '{header}', did you mean '{meant}'?"]
+
+
 def test_sites_that_are_no_tables_are_told(tmp_path: Path) -> None:
     assert told(write(tmp_path, "site = [1]")) == ["site: must be tables written as [[site]], got [1]"]
 
@@ -198,10 +213,12 @@ def test_sites_that_are_no_tables_are_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("[[site]]\nname = noi", "line 2, column 8: invalid value"),
+        ("[[site]]\nname = noi", "line 2, column 8: is no value: a text needs quotes"),
         ("[[site]]\nname = 'noi", "line 2, column"),
         ("[daemon", "line 1, column 8: expected ']' at the end of a table declaration"),
         ("a = 1\nb = \x07", "line 2, column"),
+        ("a = 1\na = 2\n", "line 2, column 6: sets what is set already"),
+        ("= 1", "line 1, column 1: is neither KEY = VALUE nor [TABLE]"),
         ("x = " + "[" * 5000, "is nested too deeply"),
         ("x = " + "9" * 5000, "holds a number that is too long"),
         ("# " + "x" * 1024 * 1024, "is larger than 1 MiB"),

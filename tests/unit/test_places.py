@@ -158,7 +158,7 @@ def test_a_text_that_moves_something_must_be_toml(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError) as caught:
         locate(path)
-    assert caught.value.problems == [f"{path}: line 2, column 11: invalid value"]
+    assert caught.value.problems == [f"{path}: line 2, column 11: is no value: a text needs quotes"]
 
 
 def test_a_directory_that_is_none_is_told_as_by_load(tmp_path: Path) -> None:
