@@ -11,14 +11,13 @@ from django.core.exceptions import ImproperlyConfigured
 from linodmgr.site.on_django import uses_linod
 
 Function = TypeVar("Function", bound=Callable[[], object])
-Decorator = Callable[[Function], Function]
 
 LONGEST = 366 * 24 * 60 * 60  # seconds between two runs of a job
 TIME_OF_DAY = re.compile(r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?")
 
 
 @overload
-def schedule_often(every: int = 10) -> Decorator[Function]: ...
+def schedule_often(every: int = 10) -> Callable[[Function], Function]: ...
 @overload
 def schedule_often(every: Function) -> Function: ...
 
@@ -45,7 +44,7 @@ def schedule_often(every: Any = 10) -> Any:
 
 
 @overload
-def schedule_daily(at: str = "20:00") -> Decorator[Function]: ...
+def schedule_daily(at: str = "20:00") -> Callable[[Function], Function]: ...
 @overload
 def schedule_daily(at: Function) -> Function: ...
 

@@ -55,7 +55,8 @@ class Loop(schedule.Scheduler):
     def _attempt(self, job: schedule.Job) -> None:
         try:
             _renew_connections()
-            super()._run_job(job)
+            with self._stop.home():  # else a forked child would close the connections of its parent
+                super()._run_job(job)
             _renew_connections()
         except Exception:
             # Job.run does this only after its function returned (schedule 1.2.2).

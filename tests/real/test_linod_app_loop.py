@@ -66,7 +66,9 @@ FORKS = """
 @schedule_often(every=1)
 def fork():
     child = os.fork()
-    if child:
+    if not child:
+        {}
+    else:
         write("parents", os.getpid(), os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 CONNECTS = """
@@ -114,9 +116,12 @@ def test_a_job_that_ends_the_process_ends_it(tmp_path: Path, end: str, status: i
         assert not (running.site / "other").exists()
 
 
-def test_a_child_that_a_job_forked_does_not_go_on_as_a_second_loop(tmp_path: Path) -> None:
-    with linod(make_site(tmp_path, BEGINNING + FORKS)) as running:
-        assert set(running.writes("parents", 2)) == {f"{running.process.pid} 0"}
+@pytest.mark.parametrize(("end", "status"), [("return", 0), ("sys.exit(3)", 3), ("raise ValueError", 1)])
+def test_a_child_that_a_job_forked_does_not_go_on_as_a_second_loop(
+    tmp_path: Path, end: str, status: int
+) -> None:
+    with linod(make_site(tmp_path, BEGINNING + FORKS.format(end))) as running:
+        assert set(running.writes("parents", 2)) == {f"{running.process.pid} {status}"}
 
 
 def test_an_idle_loop_does_not_wake_each_second(tmp_path: Path) -> None:
