@@ -5,6 +5,7 @@ import stat
 from pathlib import Path
 
 from linodmgr.core.site import Site
+from linodmgr.core.states import Remedy
 from linodmgr.daemon.spawning import SpawnError, failure
 
 TAIL_BYTES = 4096
@@ -24,12 +25,12 @@ class Logs:
         try:
             log = os.open(path, flags, 0o640)
         except OSError as error:
-            raise failure(f"open the log {str(path)!r}", error) from error
+            raise _failure(f"open the log {str(path)!r}", error) from error
         try:
             self._own(log, site)
         except (OSError, SpawnError) as error:
             os.close(log)
-            raise error if isinstance(error, SpawnError) else failure(f"own {str(path)!r}", error) from error
+            raise error if isinstance(error, SpawnError) else _failure(f"own {str(path)!r}", error) from error
         return log
 
     def tail(self, name: str, lines: int = 10) -> list[str]:
@@ -46,7 +47,7 @@ class Logs:
     def _own(self, log: int, site: Site) -> None:
         found = os.fstat(log)
         if not stat.S_ISREG(found.st_mode):
-            raise failure(f"open the log of {site.name!r}", OSError(0, "it is not a file"))
+            raise _failure(f"open the log of {site.name!r}", OSError("it is not a file"))
         os.set_blocking(log, True)
         gid = site.identity.gid if site.identity else found.st_gid
         if os.geteuid() == 0 and (found.st_uid, found.st_gid) != (0, gid):
@@ -54,3 +55,8 @@ class Logs:
         if stat.S_IMODE(found.st_mode) != 0o640:
             os.fchmod(log, 0o640)
         self._begins[site.name] = found.st_size
+
+
+def _failure(verb: str, error: OSError) -> SpawnError:
+    """Return what keeps us from a log: no fault of the site's, so it is soon tried again and then alerted."""
+    return SpawnError(failure(verb, error).reason, Remedy.BACKOFF)

@@ -42,9 +42,14 @@ class LinuxProcesses:
             child = self._popen(site, lock)
         finally:
             os.close(lock)  # the worker has its own
+        try:
+            _watch(child, lambda: self._reap(child, on_exit))
+        except OSError as error:  # nobody would ever know how it ends
+            child.kill()
+            child.wait()
+            raise failure(f"watch pid {child.pid}", error) from error
         self._children[child.pid] = site.stop_signal
         self._limit(site, child.pid)
-        _watch(child, lambda: self._reap(child, on_exit))
         return child.pid
 
     def terminate(self, pid: int) -> None:
