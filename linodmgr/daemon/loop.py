@@ -81,6 +81,11 @@ class Loop:
         """Let ``event`` happen to the worker of ``name``, and carry out what follows."""
         self.put_all([(name, event)])
 
+    def pace(self, starts_at_once: int) -> None:
+        """Let so many workers start at the same time from now on; 0: no limit."""
+        self.fleet.starts_at_once = starts_at_once
+        self._tick()
+
     def put_all(self, events: Iterable[tuple[str, Event]]) -> None:
         """Let several events happen, in order."""
         self._inbox.extend(events)
@@ -173,7 +178,9 @@ class Loop:
         self.put(name, Exited(pid, status, cause(status)))
 
     def _tick(self) -> None:
-        self._timer = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         now = time.monotonic()
         self._carry_out_all(self.fleet.admit(now))
         self.put_all([(name, Tick()) for name in self.fleet.due(now)])

@@ -34,6 +34,7 @@ from linodmgr.protocol import (
 
 log = logging.getLogger(__name__)
 
+ACCEPT_AGAIN = 1.0  # seconds, when there is no descriptor left
 REASON_LIMIT = 500  # characters of a site's own words that are shown to people
 
 
@@ -46,10 +47,15 @@ class Reports:
         self._connections: dict[int, socket.socket] = {}
         self._lines: dict[int, Lines] = {}
         loop.last_words = self.end
-        asyncio.get_running_loop().add_reader(listening, self._accept)
+        self._listen()
 
     def end(self, pid: int) -> None:
-        """Hear what the runner of a dead worker still said, then hang up."""
+        """Hear what the runner of a dead worker still said, then hang up.
+
+        A short-lived one may wait to be accepted when its end is seen.
+        """
+        if pid not in self._connections:
+            self._accept()
         if pid in self._connections:
             self._receive(pid)
         self._hang_up(pid)
@@ -62,11 +68,23 @@ class Reports:
             self._hang_up(pid)
 
     def _accept(self) -> None:
+        """Take in everybody who waits."""
         try:
-            connection, _ = self._listening.accept()
-        except OSError as error:  # it went away, or we have no descriptor left: it tries again
-            log.warning("cannot accept a runner: %s", error)
+            while True:
+                self._welcome(self._listening.accept()[0])
+        except BlockingIOError:
             return
+        except OSError as error:
+            log.warning("cannot accept a runner, trying again in %g s: %s", ACCEPT_AGAIN, error)
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self._listening)
+            loop.call_later(ACCEPT_AGAIN, self._listen)
+
+    def _listen(self) -> None:
+        if self._listening.fileno() >= 0:
+            asyncio.get_running_loop().add_reader(self._listening, self._accept)
+
+    def _welcome(self, connection: socket.socket) -> None:
         pid = _worker(self._loop, peer(connection)[0])
         if pid is None or pid in self._connections:
             connection.close()

@@ -91,7 +91,6 @@ class Roster:
         for site in config.sites.values():
             self._leaving.discard(site.name)
             self._loop.add(site)
-        self._loop.fleet.starts_at_once = config.starts_at_once
         blocked = [name for name in todo.unchanged if shown.word(self._loop.fleet[name]) == "BLOCKED"]
         starting = [*todo.added, *todo.restarted, *todo.adjusted, *blocked]
         self._look(config.sites[name] for name in starting if self._shall_run(config.sites[name]))
@@ -100,6 +99,7 @@ class Roster:
         for name in todo.removed:
             self._drop_if_gone(name)
         self._loop.put_all(self._moves(todo.added, todo.restarted, todo.adjusted, blocked))
+        self._loop.pace(config.starts_at_once)
         lines = [f"{name}: added" for name in todo.added]
         lines += [f"{name}: removed" for name in todo.removed]
         lines += [
