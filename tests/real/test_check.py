@@ -16,7 +16,15 @@ from linodmgr.cli import check, disk
 from linodmgr.config import load
 from tests.eventually import eventually
 from tests.real.daemon_fixture import Daemon
+from tests.real.django_sites import make_site
 
+EVERY_HOUR = """\
+from linodmgr.linod import schedule_often
+
+@schedule_often(every=3600)
+def work():
+    pass
+"""
 US = pwd.getpwuid(os.geteuid()).pw_name
 
 
@@ -221,6 +229,14 @@ def test_a_worker_of_ours_is_not_in_the_way(daemon: Daemon) -> None:
     with _linod(project, (lock,)):
         os.close(lock)
         assert check.examine(config).problems == []
+
+
+def test_the_workers_of_a_running_daemon_are_not_in_the_way(daemon: Daemon) -> None:
+    project = make_site(daemon.home / "noi", EVERY_HOUR)
+    daemon.configure(_site(project))
+    daemon.start().until("noi", "RUNNING")
+
+    assert daemon.cli("check").stdout == "1 site, no problems\n"
 
 
 def test_a_directory_that_does_not_answer_is_told(daemon: Daemon) -> None:
