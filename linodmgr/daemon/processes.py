@@ -77,14 +77,17 @@ class LinuxProcesses:
             os.close(output)
 
     def _limit(self, site: Site, pid: int) -> None:
-        """Set what only we may set; the runner waits for our go meanwhile, then it sets the rest."""
+        """Set the limits; the runner waits for our go meanwhile."""
+        limits = (site.open_files, site.open_files) if site.open_files else self._open_files
         try:
-            if site.open_files > self._open_files[1]:
-                resource.prlimit(pid, resource.RLIMIT_NOFILE, (site.open_files, site.open_files))
             if site.nice:
                 os.setpriority(os.PRIO_PROCESS, pid, site.nice)
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
         except (OSError, ValueError) as error:
-            log.warning("%s: cannot set its limits: %s", site.name, error)
+            # In some containers not even root may limit another user's process. Then the
+            # runner does it, as far as a site may.
+            if site.nice or limits[1] > self._open_files[1]:
+                log.warning("%s: cannot set its limits: %s", site.name, error)
 
     def _reap(self, child: subprocess.Popen[bytes], on_exit: Callable[[int, int], None]) -> None:
         # While it is a zombie its pid, and so its process group, cannot be anybody else's.
