@@ -80,14 +80,17 @@ class LinuxProcesses:
         """Set the limits; the runner waits for our go meanwhile."""
         limits = (site.open_files, site.open_files) if site.open_files else self._open_files
         try:
-            if site.nice:
-                os.setpriority(os.PRIO_PROCESS, pid, site.nice)
             resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
         except (OSError, ValueError) as error:
-            # In some containers not even root may limit another user's process. Then the
-            # runner does it, as far as a site may.
-            if site.nice or limits[1] > self._open_files[1]:
-                log.warning("%s: cannot set its limits: %s", site.name, error)
+            # In some containers not even root may limit another user's process. Lowering is
+            # then left to the runner, which does it in any case.
+            if limits[1] > self._open_files[1]:
+                log.warning("%s: cannot set open_files: %s", site.name, error)
+        try:
+            if site.nice:
+                os.setpriority(os.PRIO_PROCESS, pid, site.nice)
+        except OSError as error:
+            log.warning("%s: cannot set nice: %s", site.name, error)
 
     def _reap(self, child: subprocess.Popen[bytes], on_exit: Callable[[int, int], None]) -> None:
         # While it is a zombie its pid, and so its process group, cannot be anybody else's.
