@@ -54,7 +54,10 @@ class Steward(Protocol):
 class Control:
     """Answers requests."""
 
-    def __init__(self, loop: Loop, roster: Roster, status: Status, steward: Steward) -> None:
+    def __init__(
+        self, loop: Loop, roster: Roster, status: Status, steward: Steward, patience: float = PATIENCE
+    ) -> None:
+        self.patience = patience
         self.loop = loop
         self.roster = roster
         self.status = status
@@ -104,7 +107,8 @@ class Control:
         return [Result(name, "STOPPED", ok=False, reason=DISABLED) for name in off]
 
     async def _reload(self, client: "Client", wait: bool) -> None:
-        lines, names = await self.steward.reload()
+        # A client that goes away must not leave it half done.
+        lines, names = await asyncio.shield(self.steward.reload())
         client.wait_for(names, [], wait, lines)
 
     async def _list(self, client: "Client", request: ListJobs) -> None:
@@ -131,6 +135,7 @@ class Client(asyncio.Protocol):
         """Greet nobody; somebody who says nothing is sent away."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        transport.set_write_buffer_limits(high=0)  # whatever is not read is waited for with patience only
         connection: socket.socket = transport.get_extra_info("socket")
         self._who = "pid {} of uid {}".format(*peer(connection))
         self._control.clients.add(self)
@@ -156,7 +161,7 @@ class Client(asyncio.Protocol):
             self._asked = True
             self._stop_patience()
             request = decode_request(lines[0])
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             self.finish(Refused(f"cannot understand the request: {error}"))
             return
         log.debug("%s asks %r", self._who, request)
@@ -243,7 +248,8 @@ class Client(asyncio.Protocol):
 
     def _be_patient(self) -> None:
         self._stop_patience()
-        self._patience = asyncio.get_running_loop().call_later(PATIENCE, self._transport.abort)
+        loop = asyncio.get_running_loop()
+        self._patience = loop.call_later(self._control.patience, self._transport.abort)
 
     def _stop_patience(self) -> None:
         if self._patience is not None:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextvars import Context
 from typing import Any, TypeVar
 
@@ -64,7 +64,11 @@ class LoopThread:
         async def call() -> T:
             return function(*arguments)
 
-        return asyncio.run_coroutine_threadsafe(call(), self._loop).result(ANSWERS_WITHIN)
+        return self.wait(call())
+
+    def wait(self, work: Coroutine[Any, Any, T]) -> T:
+        """Return what the coroutine returns."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(ANSWERS_WITHIN)
 
     def timers(self) -> list[asyncio.TimerHandle]:
         """Return the timers that will still wake up the loop."""
