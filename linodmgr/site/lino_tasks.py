@@ -4,7 +4,7 @@ import datetime as dt
 import html
 import re
 from types import ModuleType, SimpleNamespace
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Dict, List, Optional
 
 SECONDS = {"secondly": 1, "minutely": 60, "hourly": 3600, "daily": 86400, "weekly": 604800}
 UNITS = {
@@ -28,13 +28,13 @@ def describe_all(mixins: ModuleType) -> List[Dict[str, object]]:
     """
     described: List[Dict[str, object]] = []
     known = set()
-    for model in _models(mixins):
+    procedures = getattr(mixins, "Procedures", None)  # not before Lino 24.4
+    for model in _models(mixins, procedures):
         for task in model.objects.order_by("seqno"):
             described.append(describe(task))
             known.add((model._meta.label, str(task.procedure.value)))
-    for procedure in mixins.Procedures.get_list_items():
-        is_system = getattr(procedure, "class_name", "") == SYSTEM_TASK
-        if is_system and (SYSTEM_TASK, str(procedure.value)) not in known:
+    for procedure in () if procedures is None else procedures.get_list_items():
+        if procedure.class_name == SYSTEM_TASK and (SYSTEM_TASK, str(procedure.value)) not in known:
             described.append(describe_new(procedure))
     return described
 
@@ -106,15 +106,15 @@ def last_line(message: object) -> str:
     return next((line for line in reversed(lines) if line), "")
 
 
-def _models(mixins: ModuleType) -> Iterator[Any]:
-    """Yield the models whose rows the task runner looks at."""
-    if hasattr(mixins.Procedures, "task_classes"):
-        found = mixins.Procedures.task_classes()
-    else:  # before Lino 24.4
+def _models(mixins: Any, procedures: Any) -> List[Any]:
+    """Return the models whose rows the task runner looks at."""
+    if procedures is not None:
+        found = procedures.task_classes()
+    else:
         from django.apps import apps
 
         found = [model for model in apps.get_models() if issubclass(model, mixins.Runnable)]
-    yield from sorted(found, key=lambda model: str(model._meta.label))
+    return sorted(found, key=lambda model: str(model._meta.label))
 
 
 def _next_run(task: Any) -> Optional[dt.datetime]:

@@ -15,12 +15,8 @@ class Thing:
     pass
 
 
-def double(number):
+def double(number: int) -> int:
     return 2 * number
-
-
-def names(values):
-    return sorted(name for name in values if not name.startswith("_linodmgr"))
 
 
 if __name__ == "__main__":
@@ -33,7 +29,7 @@ if __name__ == "__main__":
         "file": os.path.abspath(__file__),
         "name": __name__,
         "doc": __doc__,
-        "globals": names(globals()),
+        "globals": sorted(globals()),
         "loader": type(__loader__).__name__,
         "source": __loader__.get_source("__main__") is not None,
         "spec": repr(__spec__),
