@@ -82,6 +82,8 @@ def _register(function: Function, timing: schedule.Job) -> Function:
         inspect.signature(function).bind()
     except TypeError as error:
         raise _cannot(function, f"a job is called without arguments: {error}") from error
+    except ValueError:
+        pass  # written in C, says nothing about its arguments
     if uses_linod() and not any(_is_same(job, function, timing) for job in schedule.get_jobs()):
         timing.do(function)
     return function
