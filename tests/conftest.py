@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests import leftovers
+from tests.system import machine
 
-NEEDS = "needs(program, in_ci=True): left out where it is not installed; CI must have it unless in_ci=False"
+NEEDS = "needs(program): needs a program of Debian's; left out where it is not installed, except in CI"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -40,14 +41,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _why_not(item: pytest.Item) -> str:
-    if item.get_closest_marker("root") and os.geteuid() != 0:
-        return "need root: sudo env/bin/python -m pytest -m root"
-    if item.get_closest_marker("system") and not Path("/run/systemd/system").is_dir():
-        return "need a machine that was booted with systemd"
+    booted = item.get_closest_marker("system")
+    if (booted or item.get_closest_marker("root")) and os.geteuid() != 0:
+        return "need root: sudo env/bin/python -m pytest -m 'root or system'"
+    if booted and not os.environ.get("CI") and (reason := machine.why_not()):
+        return f"boot a Debian of their own: {reason}"
     for marker in item.iter_markers("needs"):
         program = str(marker.args[0])
-        expected = os.environ.get("CI") and marker.kwargs.get("in_ci", True)
-        if not expected and not shutil.which(program):
+        if not os.environ.get("CI") and not shutil.which(program):
             return f"need {program}, which is not installed"
     return ""
 

@@ -66,8 +66,15 @@ def end(processes: Iterable[psutil.Process]) -> None:
 
 
 def _children() -> list[psutil.Process]:
-    children: list[psutil.Process] = psutil.Process().children(recursive=True)
-    return children
+    return [child for child in psutil.Process().children(recursive=True) if not _is_in_a_machine(child)]
+
+
+def _is_in_a_machine(process: psutil.Process) -> bool:
+    """Tell whether it counts pids of its own: a booted machine has a life of its own, too."""
+    try:
+        return os.readlink(f"/proc/{process.pid}/ns/pid") != os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return False
 
 
 def _started_with(places: Sequence[str]) -> list[psutil.Process]:

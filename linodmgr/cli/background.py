@@ -28,7 +28,7 @@ def start(config: Path) -> int:
     Raises LinodmgrError if it did not say so.
     """
     refuse_without_root(config)
-    return _through_systemd() if _systemd_has_it(config) else _spawn(config)
+    return _through_systemd(config) if _systemd_has_it(config) else _spawn(config)
 
 
 def become(config: Path) -> NoReturn:
@@ -60,7 +60,10 @@ def _systemd_has_it(config: Path) -> bool:
     return False
 
 
-def _through_systemd() -> int:
+def _through_systemd(config: Path) -> int:
+    from linodmgr.config import load
+
+    load(config)  # what the daemon would refuse is said here, not only in the journal
     if subprocess.run(["systemctl", "start", UNIT], check=False).returncode != 0:
         raise LinodmgrError(f"cannot start {UNIT}: see 'linodmgr check' and 'journalctl -u {UNIT}'")
     return 0
