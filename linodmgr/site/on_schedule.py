@@ -26,6 +26,8 @@ def hook(schedule: ModuleType, stop: Any, begins: Callable[[], None]) -> None:
 
     @functools.wraps(run)
     def watched_run(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if stop.is_ours():
+            begins()  # somebody's own loop may not call run_pending
         with stop.job() as may_run:
             return run(self, *args, **kwargs) if may_run else None
 

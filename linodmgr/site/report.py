@@ -46,6 +46,7 @@ class Daemon:
         while self._socket is not None and len(heard) < LIMIT:
             lines = heard.split(b"\n")
             if any(map(_is_go, lines[:-1])):
+                self._socket.setblocking(False)
                 return True
             heard = lines[-1]
             self._socket.settimeout(max(deadline - time.monotonic(), 0.001))

@@ -20,6 +20,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 FAILED = 1
 NO_DAEMON = 75  # EX_TEMPFAIL of sysexits.h
 MISSING = 78  # EX_CONFIG
+NOT_DJANGO = "does not call execute_from_command_line"
 PREFIX = "_linodmgr_"  # of our modules' names, so that they are in nobody's way
 PARTS = (
     "environment",
@@ -94,7 +95,7 @@ class Runner:
         if self._lists:
             self._list_instead(script)
         elif not script.calls_django():
-            self._daemon.unhooked(f"{script.manage} is a script with a loop of its own")
+            self._daemon.unhooked(f"{script.manage} {NOT_DJANGO}")
         self._parts["imports"].Watcher(
             {
                 "django.core.management": functools.partial(self._hook, self._commands.hook),
@@ -169,7 +170,7 @@ class Runner:
     def _list_instead(self, script: Any) -> None:
         """Let the command be listed, not run; a script that is not Django's is not even begun."""
         if not script.calls_django():
-            _fail(FAILED, f"cannot list the jobs: {script.manage} is a script with a loop of its own")
+            _fail(FAILED, f"cannot list the jobs: {script.manage} {NOT_DJANGO}")
         output = os.dup(1)
         os.dup2(2, 1)
         self._commands.instead = (

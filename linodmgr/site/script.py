@@ -22,8 +22,8 @@ class Script:
             self.source = file.read(LIMIT)
 
     def calls_django(self) -> bool:
-        """Whether it looks like a manage.py of Django, not like a script with a loop of its own."""
-        return b"execute_from_command_line" in self.source
+        """Whether it is a manage.py of Django's kind, not a script with a loop of its own."""
+        return b"execute_from_command_line" in self.source or b"ManagementUtility" in self.source
 
     def run(self, arguments: Sequence[str]) -> None:
         """Run it to its end. Raises whatever it raises."""

@@ -131,7 +131,7 @@ def test_a_script_with_jobs_is_unhooked_until_its_loop_begins(python: str, runti
 
     with started(runtime, runtime, python=python) as runner:
         runner.begin()
-        assert "loop of its own" in runner.expect(Unhooked).reason
+        assert runner.expect(Unhooked).reason == "manage.py does not call execute_from_command_line"
         runner.expect(Ready)
         runner.prints("it runs\n")
         runner.stop()
@@ -144,5 +144,5 @@ def test_a_script_of_its_own_is_not_begun_to_list_its_jobs(runtime: Path) -> Non
     done = list_mode(runtime, runtime)
 
     assert done.returncode == 1
-    assert "cannot list the jobs: manage.py is a script with a loop of its own" in done.stderr
+    assert "cannot list the jobs: manage.py does not call execute_from_command_line" in done.stderr
     assert not (runtime / "begun").exists()
