@@ -71,10 +71,10 @@ def own_signals() -> Stop:
     A second Ctrl-C ends it at once. Where SIGINT is ignored (nohup), it stays so.
     """
     stop = Stop(signal.SIGTERM)
-    stop.own()
     stop.loop_begins(BY_EXIT)
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, _interrupted)
+    stop.own()
     return stop
 
 

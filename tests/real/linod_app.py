@@ -73,13 +73,15 @@ class Linod:
 
 
 @contextlib.contextmanager
-def linod(site: Path) -> Iterator[Linod]:
-    """Start the site's linod; at the end it is killed, and what it said is shown if the test fails."""
+def linod(site: Path, signals: str = "--default-signal=INT") -> Iterator[Linod]:
+    """Start the site's linod; at the end it is killed, and what it said is shown if the test fails.
+
+    ``signals`` is an option of env(1). Without one, a SIGINT that the tests ignore would be ignored here, too.
+    """
+    command = ["env", signals, "env/bin/python", "-u", "manage.py", "linod"]
     output = site / "output"
     with output.open("wb") as file:
-        process = subprocess.Popen(
-            ["env/bin/python", "-u", "manage.py", "linod"], cwd=site, stdout=file, stderr=subprocess.STDOUT
-        )
+        process = subprocess.Popen(command, cwd=site, stdout=file, stderr=subprocess.STDOUT)
     with process:
         try:
             yield Linod(process, site, output)

@@ -131,7 +131,7 @@ def test_an_idle_loop_does_not_wake_each_second(tmp_path: Path) -> None:
 
         eventually(lambda: time.monotonic() > later, "three seconds are over")
 
-        assert running.switches() == before
+        assert running.switches() - before <= 1  # it may have been about to go to sleep
 
 
 @pytest.mark.parametrize(("max_age", "kept"), [("0", "False"), ("600", "True"), ("None", "True")])

@@ -43,6 +43,11 @@ def first():
     wait_for("go")
     raise ValueError("no mail today")
 """
+SHORT = """
+@schedule_often(every=1)
+def short():
+    write("done", "once")
+"""
 DAILY = """
 @schedule_daily
 def daily():
@@ -107,6 +112,15 @@ def test_a_second_ctrl_c_ends_the_job_too(tmp_path: Path) -> None:
 
         assert running.ends() == -signal.SIGINT
         assert running.writes("first") == ["began"]
+
+
+def test_an_ignored_ctrl_c_stays_ignored(tmp_path: Path) -> None:
+    with linod(make_site(tmp_path, BEGINNING + SHORT), "--ignore-signal=INT") as running:
+        done = len(running.writes("done"))
+        running.process.send_signal(signal.SIGINT)
+        running.writes("done", done + 2)
+        running.process.send_signal(signal.SIGTERM)
+        assert running.ends() == 0
 
 
 def test_a_child_of_a_job_dies_of_the_signal(tmp_path: Path) -> None:
