@@ -63,6 +63,7 @@ def make(directory: Path) -> tuple[Path, Path]:
     try:
         with log.open("w", encoding="utf-8") as file, display(todo) as shown:
             for step in todo:
+                shown.begin(step)
                 for line in carry_out(step, project, file):
                     tail.append(line)
                     shown.tell(step, line)

@@ -65,13 +65,13 @@ def daemon_of(control: Path) -> Iterator[None]:
     finally:
         before = {number: signal.signal(number, signal.SIG_IGN) for number in SIGNALS}
         try:
-            end_daemon(control)
+            end_daemon()
         finally:
             for number, action in before.items():
                 signal.signal(number, action)
 
 
-def end_daemon(control: Path) -> None:
+def end_daemon() -> None:
     """Stop the workers and the daemon, also if nobody reads any more what we say."""
     try:
         say("The workers are stopped; each may finish its current job. Then the daemon ends:")

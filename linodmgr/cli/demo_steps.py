@@ -53,11 +53,16 @@ class Display:
     def __init__(self, bars: "Progress | None", tasks: "Mapping[Step, TaskID]") -> None:
         self._bars = bars
         self._tasks = tasks
-        self._begun: set[Step] = set()
+
+    def begin(self, step: Step) -> None:
+        """Show that ``step`` has begun."""
+        if self._bars is None:
+            click.echo(f"  {step.title}")
+        else:
+            self._bars.start_task(self._tasks[step])
 
     def tell(self, step: Step, line: str) -> None:
         """Show that ``step`` goes on, and the ``line`` that it has printed."""
-        self._begin(step)
         if self._bars is not None:
             # The number of lines is a guess: a bar must not look full before the step is done.
             task = self._bars.tasks[self._tasks[step]]
@@ -67,17 +72,7 @@ class Display:
 
     def done(self, step: Step) -> None:
         """Show that ``step`` is done."""
-        self._begin(step)
         if self._bars is not None:
             task = self._bars.tasks[self._tasks[step]]
             self._bars.update(task.id, completed=task.total, detail="")
             self._bars.stop_task(task.id)
-
-    def _begin(self, step: Step) -> None:
-        if step in self._begun:
-            return
-        self._begun.add(step)
-        if self._bars is None:
-            click.echo(f"  {step.title}")
-        else:
-            self._bars.start_task(self._tasks[step])

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TypeAlias
 
@@ -17,10 +18,11 @@ Tell: TypeAlias = Callable[[Site], None]
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A site told its jobs."""
+    """A site told its jobs; ``told_utc`` is when."""
 
     site: Site
     listed: Listed
+    told_utc: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class Gatherer:
         except listmode.NoListing as error:
             return Unanswered(site, listing.shown(str(error)))
         try:
-            return Answered(site, listing.read(text))
+            return Answered(site, listing.read(text), datetime.now(timezone.utc))
         except ValueError:
             return Unanswered(site, "printed something else than a job listing")
 

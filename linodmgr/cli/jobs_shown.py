@@ -115,16 +115,19 @@ def why_idle(listed: Listed) -> str:
     return NO_JOBS if listed.uses_linod else NO_LINOD
 
 
-def rows(outcomes: Sequence[Outcome], now: datetime) -> list[list[str]]:
-    """Return the rows of the table; a site without jobs has one that says why."""
-    return [row for outcome in outcomes for row in _rows(outcome, now)]
+def rows(outcomes: Sequence[Outcome]) -> list[list[str]]:
+    """Return the rows of the table; a site without jobs has one that says why.
+
+    Instants are told relative to when the site was asked: with many sites that is minutes ago for some.
+    """
+    return [row for outcome in outcomes for row in _rows(outcome)]
 
 
-def _rows(outcome: Outcome, now: datetime) -> Iterator[list[str]]:
+def _rows(outcome: Outcome) -> Iterator[list[str]]:
     match outcome:
         case Unanswered(site, reason):
             yield [site.name, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, reason]
-        case Answered(site, listed):
+        case Answered(site, listed, now):
             for job in listed.jobs:
                 yield [
                     site.name,

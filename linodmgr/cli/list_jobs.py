@@ -4,7 +4,6 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import datetime, timezone
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -73,7 +72,7 @@ def command(
     elif plain:
         print_plain(outcomes)
     else:
-        render(jobs_shown.COLUMNS, jobs_shown.rows(outcomes, datetime.now(timezone.utc)))
+        render(jobs_shown.COLUMNS, jobs_shown.rows(outcomes))
     if any(isinstance(outcome, Unanswered) for outcome in outcomes):
         context.exit(FAILED)
 
