@@ -76,7 +76,7 @@ class Linod:
 def linod(site: Path, signals: str = "--default-signal=INT") -> Iterator[Linod]:
     """Start the site's linod; at the end it is killed, and what it said is shown if the test fails.
 
-    ``signals`` is an option of env(1). Without one, a SIGINT that the tests ignore would be ignored here, too.
+    ``signals`` is an option of env(1); without one, a SIGINT that the tests ignore would be ignored.
     """
     command = ["env", signals, "env/bin/python", "-u", "manage.py", "linod"]
     output = site / "output"
