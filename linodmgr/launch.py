@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from linodmgr.core.site import Site
+from linodmgr.core.site import Identity, Site
 
 SITE_FILES = Path(__file__).with_name("site")
 VENVS = ("env", ".venv", "venv")
@@ -137,6 +137,12 @@ def identity(site: Site) -> dict[str, Any]:
     """Return what Popen takes to run something as the site's user, with the site's umask."""
     who = site.identity
     assert who is not None
-    if os.geteuid() != 0:
-        return {"umask": site.umask}
+    if os.geteuid() != 0 or _is_us(who):
+        return {"umask": site.umask}  # without a change of user, Popen takes the much faster vfork
     return {"umask": site.umask, "user": who.uid, "group": who.gid, "extra_groups": list(who.groups)}
+
+
+def _is_us(who: Identity) -> bool:
+    """Whether this process has exactly that identity: user, group and supplementary groups."""
+    same_ids = set(os.getresuid()) == {who.uid} and set(os.getresgid()) == {who.gid}
+    return same_ids and {who.gid, *os.getgroups()} == {who.gid, *who.groups}
