@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
+
+import schedule
 
 from linodmgr.launch import lay_out
 from linodmgr.protocol import Go, Hello, Report, decode_report, encode
@@ -186,3 +189,20 @@ def command(
     }
     runner = lay_out(place) / "runner.py"
     return [str(python), str(runner), *(f"--{k}={v}" for k, v in settings.items() if v), "--", *arguments]
+
+
+def pythons() -> list[str]:
+    """Return a Python of each version from 3.6 on that is on this machine, at least this one."""
+    found = []
+    for minor in range(6, 20):
+        installed = shutil.which(f"python3.{minor}")
+        kept = sorted(Path.home().glob(f".pyenv/versions/3.{minor}.*/bin/python"))
+        if installed or kept:
+            found.append(str(kept[-1] if kept else installed))
+    return found or [sys.executable]
+
+
+def copy_schedule(directory: Path) -> None:
+    """Put the `schedule` package into ``directory``, for a Python that has none."""
+    assert schedule.__file__ is not None
+    shutil.copy(schedule.__file__, directory / "schedule.py")

@@ -5,30 +5,19 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
-import schedule
 
 from linodmgr.protocol import Ready, Unhooked
 from tests.eventually import eventually
-from tests.real.runner_harness import ENVIRONMENT, list_mode, started
+from tests.real.runner_harness import ENVIRONMENT, copy_schedule, list_mode, pythons, started
 
 WORKERS = Path(__file__).parent.parent / "workers"
 
 
-def pythons() -> Iterator[str]:
-    """Yield a Python of each version from 3.6 on that is on this machine."""
-    for minor in range(6, 20):
-        found = shutil.which(f"python3.{minor}")
-        kept = sorted(Path.home().glob(f".pyenv/versions/3.{minor}.*/bin/python"))
-        if found or kept:
-            yield str(kept[-1] if kept else found)
-
-
-@pytest.fixture(params=list(pythons()) or [sys.executable])
+@pytest.fixture(params=pythons())
 def python(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -117,8 +106,7 @@ def test_the_end_is_that_of_python(source: str, runtime: Path) -> None:
 
 
 def test_a_script_with_jobs_is_unhooked_until_its_loop_begins(python: str, runtime: Path) -> None:
-    assert schedule.__file__ is not None
-    shutil.copy(schedule.__file__, runtime / "schedule.py")
+    copy_schedule(runtime)
     (runtime / "manage.py").write_text(
         "import schedule, time\n"
         "def job():\n"

@@ -7,7 +7,7 @@ import pytest
 
 from linodmgr.protocol import Ready
 from tests.eventually import eventually
-from tests.real.runner_harness import Runner, started
+from tests.real.runner_harness import Runner, copy_schedule, pythons, started
 
 SLOW = """\
 import os, signal, sys, threading, time
@@ -94,12 +94,13 @@ def is_pending(pid: int) -> bool:
     return bool(waiting & 1 << (signal.SIGTERM - 1))
 
 
-@pytest.mark.parametrize("signals", [1, 3])
-def test_a_job_is_finished_and_no_other_is_begun(signals: int, runtime: Path) -> None:
+@pytest.mark.parametrize("python", pythons())
+def test_a_job_is_finished_and_no_other_is_begun(python: str, runtime: Path) -> None:
+    copy_schedule(runtime)
     (runtime / "manage.py").write_text(SLOW + JOBS + LOOP)
 
-    with started(runtime, runtime) as runner:
-        assert stop_during_a_job(runner, runtime, signals) == 0
+    with started(runtime, runtime, python=python) as runner:
+        assert stop_during_a_job(runner, runtime, signals=3) == 0
 
     assert runner.text() == "begins\nhas ended\n"
 
