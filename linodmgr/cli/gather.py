@@ -58,8 +58,9 @@ class Gatherer:
                 tell(waiting[answered])
             return [answered.result() for answered in waiting]
         finally:
+            pool.shutdown(wait=False, cancel_futures=True)
             os.eventfd_write(cancelled, 1)
-            pool.shutdown(cancel_futures=True)
+            pool.shutdown()
             os.close(cancelled)
 
     def _outcome(self, site: Site, cancelled: int) -> Outcome:

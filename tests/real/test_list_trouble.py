@@ -1,0 +1,153 @@
+"""`linodmgr list` of sites that hang, talk without end, lie, or belong to somebody else."""
+
+import json
+import os
+import pwd
+import signal
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.eventually import eventually
+from tests.real.daemon_fixture import LINODMGR, Daemon
+from tests.real.worker_sites import site
+from tests.terminal import on_a_terminal
+
+NOTHING = '{"uses_linod": true, "jobs": []}'
+HANGS = "echo $$ > pid; sleep 1000 & sleep 1000"
+ANSWERS = f"echo '{NOTHING}'"
+MEETS = "touch here; while [ ! -e ../{other}/here ]; do sleep 0.05; done; "
+
+
+def shell_site(directory: Path, script: str, **keys: object) -> str:
+    """Return a [[site]] whose Python is a shell script, run in the project directory."""
+    python = directory / "env" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f"#!/bin/sh\ncd {directory}\n{script}\n")
+    python.chmod(0o755)
+    return site(directory, **keys)
+
+
+def reasons(daemon: Daemon, *options: str) -> dict[str, str]:
+    shown = json.loads(daemon.cli("list", "--json", *options, code=(0, 1)).stdout)
+    return {problem["site"]: problem["reason"] for problem in shown["problems"]}
+
+
+def is_ended(project: Path) -> bool:
+    """Whether nothing runs in the session that wrote ``pid``; whom nobody has reaped does not run."""
+    session = int((project / "pid").read_text())
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, ProcessLookupError):
+            if os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE:
+                return False
+    return True
+
+
+def test_a_site_that_hangs_is_ended_with_all_it_started(daemon: Daemon, runtime: Path) -> None:
+    daemon.configure(shell_site(runtime / "hangs", HANGS) + shell_site(runtime / "well", ANSWERS))
+
+    assert reasons(daemon, "--timeout", "1") == {"hangs": "did not answer within 1 s"}
+    eventually(lambda: is_ended(runtime / "hangs"), "all of it is ended")
+
+
+def test_what_an_answer_leaves_running_is_ended(daemon: Daemon, runtime: Path) -> None:
+    daemon.configure(shell_site(runtime / "forks", f"echo $$ > pid; sleep 1000 & {ANSWERS}"))
+
+    assert reasons(daemon) == {}
+    eventually(lambda: is_ended(runtime / "forks"), "all of it is ended")
+
+
+def test_talk_without_end_is_cut_short(daemon: Daemon, runtime: Path) -> None:
+    daemon.configure(
+        shell_site(runtime / "talks", "yes")
+        + shell_site(runtime / "mutters", "yes | head -n 1000000 >&2; exit 1")
+    )
+
+    assert reasons(daemon) == {"talks": "printed more than 8 MiB", "mutters": "exited with status 1: y"}
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("echo 'No such module' >&2; echo >&2; exit 3", "exited with status 3: No such module"),
+        ("exit 3", "exited with status 3"),
+        ("kill -KILL $$", "was killed by SIGKILL"),
+        ("echo 7 scheduled jobs:", "printed something else than a job listing"),
+        ("true", "printed something else than a job listing"),
+        (r"printf '\033[31mred\033[0m\n' >&2; exit 1", "exited with status 1: \\x1b[31mred\\x1b[0m"),
+    ],
+)
+def test_the_reason_is_told_in_words(daemon: Daemon, runtime: Path, script: str, reason: str) -> None:
+    daemon.configure(shell_site(runtime / "one", script))
+
+    assert reasons(daemon) == {"one": reason}
+
+
+def test_sites_are_asked_side_by_side_but_not_more_than_allowed(daemon: Daemon, runtime: Path) -> None:
+    sites = {name: MEETS.format(other=other) + ANSWERS for name, other in (("one", "two"), ("two", "one"))}
+    daemon.configure("".join(shell_site(runtime / name, script) for name, script in sites.items()))
+
+    alone = reasons(daemon, "--at-once", "1", "--timeout", "0.5")
+    for name in sites:
+        (runtime / name / "here").unlink()
+    together = reasons(daemon, "--at-once", "2", "--timeout", "30")
+
+    assert "one" in alone
+    assert together == {}
+
+
+def test_ctrl_c_leaves_nothing_running(daemon: Daemon, runtime: Path) -> None:
+    daemon.configure("".join(shell_site(runtime / name, HANGS) for name in ("one", "two", "three")))
+    asking = subprocess.Popen(
+        [LINODMGR, "--config", daemon.config, "list", "--at-once", "2"], stdout=subprocess.DEVNULL
+    )
+    for name in ("one", "two"):
+        eventually((runtime / name / "pid").exists, "it is being asked")
+
+    asking.send_signal(signal.SIGINT)
+
+    assert asking.wait(timeout=30) == 130
+    eventually(lambda: is_ended(runtime / "one"), "all of it is ended")
+    eventually(lambda: is_ended(runtime / "two"), "all of it is ended")
+    assert not (runtime / "three" / "pid").exists()
+
+
+def test_a_person_sees_how_far_it_is(daemon: Daemon, runtime: Path) -> None:
+    daemon.configure(shell_site(runtime / "one", ANSWERS))
+
+    code, said = on_a_terminal(
+        [LINODMGR, "list"], {**os.environ, "LINODMGR_CONFIG": str(daemon.config)}, columns=80
+    )
+
+    assert code == 0
+    assert "asking sites" in said
+    assert "no jobs" in said
+
+
+@pytest.mark.root
+def test_who_may_not_become_the_sites_user_is_told_so(
+    daemon: Daemon, runtime: Path, user: pwd.struct_passwd, public_linodmgr: str
+) -> None:
+    daemon.configure(
+        shell_site(runtime / "ours", ANSWERS, user=user.pw_name)
+        + shell_site(runtime / "theirs", ANSWERS, user="root")
+    )
+
+    asked = subprocess.run(
+        [public_linodmgr, "--config", daemon.config, "list", "--json"],
+        user=user.pw_uid,
+        group=user.pw_gid,
+        extra_groups=[],
+        env={"HOME": user.pw_dir, "PATH": "/usr/bin:/bin"},
+        cwd="/",
+        stdout=subprocess.PIPE,
+        check=False,
+    )
+
+    shown = json.loads(asked.stdout)
+    assert asked.returncode == 1
+    assert [idle["site"] for idle in shown["idle"]] == ["ours"]
+    assert [problem["site"] for problem in shown["problems"]] == ["theirs"]
