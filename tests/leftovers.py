@@ -70,9 +70,9 @@ def _children() -> list[psutil.Process]:
 
 
 def _is_in_a_machine(process: psutil.Process) -> bool:
-    """Tell whether it counts pids of its own: a booted machine has a life of its own, too."""
+    """Tell whether its children have pids of their own: a booted machine, and who boots it, may stay."""
     try:
-        return os.readlink(f"/proc/{process.pid}/ns/pid") != os.readlink("/proc/self/ns/pid")
+        return os.readlink(f"/proc/{process.pid}/ns/pid_for_children") != os.readlink("/proc/self/ns/pid")
     except OSError:
         return False
 

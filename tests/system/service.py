@@ -16,6 +16,16 @@ DROP_IN = f"/run/systemd/system/{UNIT}.d/test.conf"
 PROJECTS = "/srv"
 TRACES = (CONFIG, DROP_IN, PROJECTS, "/var/lib/linodmgr", "/var/log/linodmgr")
 SAID = ["journalctl", "--boot", f"--unit={UNIT}", "--output=cat", "--no-pager", "--lines=40"]
+GROUP = f"/sys/fs/cgroup/system.slice/{UNIT}/cgroup.procs"
+END = f"""\
+systemctl stop {UNIT}
+for pid in $(cat {GROUP} 2>/dev/null); do tr '\\0' ' ' </proc/$pid/cmdline; done
+systemctl kill --signal=KILL {UNIT} 2>/dev/null
+systemctl disable --quiet {UNIT}
+rm -r -f "$0" "$@"
+systemctl daemon-reload
+systemctl reset-failed {UNIT} 2>/dev/null || true
+"""
 LIMIT = 30.0  # seconds on a busy machine
 
 
@@ -83,8 +93,7 @@ class Service:
     def processes(self) -> list[int]:
         """Return the pids, as the machine counts, of all processes that systemd knows to be the service's."""
         # Not read by us: it has the pids as the reader counts.
-        group = f"/sys/fs/cgroup/system.slice/{UNIT}/cgroup.procs"
-        return [int(line) for line in self.machine.run("cat", group, code=None).stdout.split()]
+        return [int(line) for line in self.machine.run("cat", GROUP, code=None).stdout.split()]
 
     def proc(self, pid: int, name: str) -> Path:
         """Return the file ``name`` of a process in /proc."""
@@ -92,16 +101,8 @@ class Service:
 
     def end(self) -> None:
         """Stop it, look that nothing of it still runs, and remove its traces."""
-        if not self.machine.init:
-            return
         said = self.said()
-        self.systemctl("stop", code=None)
-        left = [self.proc(pid, "cmdline").read_text().replace("\0", " ") for pid in self.processes()]
-        self.machine.run("systemctl", "kill", "--signal=KILL", UNIT, code=None)
-        self.machine.run("systemctl", "disable", "--quiet", UNIT)
-        self.machine.run("rm", "-rf", *TRACES)
-        self.machine.run("systemctl", "daemon-reload")
-        self.machine.run("systemctl", "reset-failed", UNIT, code=None)
+        left = self.machine.run("sh", "-c", END, *TRACES).stdout
         assert not left, f"still running after a stop: {left}\n{said}"
 
     def _run(self, *command: str, code: int | None, user: str = "root") -> subprocess.CompletedProcess[str]:
