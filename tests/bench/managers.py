@@ -1,6 +1,7 @@
 """The process managers that are compared, each with the same tiny workers."""
 
 import os
+import pwd
 import shutil
 import subprocess
 import tempfile
@@ -17,7 +18,7 @@ from tests.eventually import eventually
 from tests.real.daemon_fixture import Daemon
 
 TINY = Path(__file__).with_name("tiny.c")
-USER = "nobody" if os.geteuid() == 0 else ""
+OURSELVES = pwd.getpwuid(os.geteuid()).pw_name
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,11 @@ class Stamp:
 
 
 class Workers:
-    """A number of tiny workers that write their stamps into one file."""
+    """A number of tiny workers that write their stamps into one file; ``user`` empty: as ourselves."""
 
-    def __init__(self, home: Path, count: int) -> None:
+    def __init__(self, home: Path, count: int, user: str) -> None:
         self.home = home
+        self.user = user
         self.count = count
         self.stamps_file = home / "stamps"
         self.stamps_file.touch()
@@ -71,7 +73,7 @@ class Linodmgr:
     def __init__(self, workers: Workers) -> None:
         self.workers = workers
         self.daemon = Daemon(workers.home)
-        user = f'user = "{USER}"' if USER else ""
+        user = f'user = "{workers.user or OURSELVES}"'
         sites = "".join(
             f'[[site]]\ndirectory = "{self._project(name)}"\nsettle = 0.1\ngood_run = 0.3\n{user}\n'
             f'environment = {{ STAMP = "{workers.stamps_file}" }}\n'
@@ -103,10 +105,10 @@ class Supervisor:
         self.workers = workers
         self.config = workers.home / "supervisord.conf"
         home = workers.home
-        user = f"user={USER}\n" if USER else ""
+        user = f"user={workers.user}\n" if workers.user else ""
         head = (
             f"[supervisord]\nnodaemon=true\nlogfile={home}/log\npidfile={home}/pid\nchildlogdir={home}\n"
-            f"{'user=root' if USER else ''}\n"
+            f"{'user=root' if os.geteuid() == 0 else ''}\n"
             f"[unix_http_server]\nfile={home}/socket\n[supervisorctl]\nserverurl=unix://{home}/socket\n"
             "[rpcinterface:supervisor]\n"
             "supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface\n"
@@ -137,12 +139,12 @@ class Daemontools:
     def __init__(self, workers: Workers) -> None:
         self.workers = workers
         self._popens: list[subprocess.Popen[bytes]] = []
-        wrapper = f"setuidgid {USER} " if USER else ""
+        change = f"setuidgid {workers.user} " if workers.user else ""
         for name in workers.names:
             service = workers.home / name
             service.mkdir()
             run = service / "run"
-            run.write_text(f"#!/bin/sh\nexec env STAMP={workers.stamps_file} {wrapper}{workers.program}\n")
+            run.write_text(f"#!/bin/sh\nexport STAMP={workers.stamps_file}\nexec {change}{workers.program}\n")
             run.chmod(0o755)
 
     def launch(self) -> None:
@@ -183,11 +185,13 @@ class Limit:
 
 
 @contextmanager
-def running(kind: type[Linodmgr | Supervisor | Daemontools | Limit], count: int) -> Iterator[Manager]:
+def running(
+    kind: type[Linodmgr | Supervisor | Daemontools | Limit], count: int, user: str = ""
+) -> Iterator[Manager]:
     """Yield a launched manager with ``count`` workers; everything is gone afterwards."""
     home = Path(tempfile.mkdtemp(prefix="lm-bench-", dir="/tmp"))
     home.chmod(0o755)
-    manager: Manager = kind(Workers(home, count))
+    manager: Manager = kind(Workers(home, count, user))
     manager.workers.launched = time.monotonic_ns()
     manager.launch()
     try:

@@ -1,6 +1,7 @@
 """How long a worker is missing that was killed with SIGKILL after a good run.
 
 Measured from the kill to the stamp of the new worker. All managers run side by side and take turns.
+Arguments: how often, and the user that the workers run as (root only); the default is ourselves.
 """
 
 import os
@@ -27,11 +28,11 @@ def measure(manager: Manager) -> float:
     return (manager.workers.started(len(before) + 1)[-1].at - killed) / 1e6
 
 
-def main(rounds: int) -> None:
+def main(rounds: int, user: str = "") -> None:
     """Measure and print."""
     with ExitStack() as stack:
         managers = [
-            stack.enter_context(running(kind, 1)) for kind in (Linodmgr, Supervisor, Daemontools, Limit)
+            stack.enter_context(running(kind, 1, user)) for kind in (Linodmgr, Supervisor, Daemontools, Limit)
         ]
         for manager in managers:
             manager.workers.started(1)
@@ -44,4 +45,4 @@ def main(rounds: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 50)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 50, *sys.argv[2:])
