@@ -1,9 +1,11 @@
 """The socket the runners talk to. Anybody may connect; only the workers are heard."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import socket
+from dataclasses import dataclass, field
 
 from linodmgr.core.states import (
     BecameReady,
@@ -19,7 +21,6 @@ from linodmgr.core.states import (
 from linodmgr.daemon.lines import Lines, peer
 from linodmgr.daemon.loop import Loop
 from linodmgr.protocol import (
-    REQUEST_LIMIT,
     Go,
     Hello,
     Idle,
@@ -35,42 +36,60 @@ from linodmgr.protocol import (
 log = logging.getLogger(__name__)
 
 ACCEPT_AGAIN = 1.0  # seconds, when there is no descriptor left
+CROWD = 100  # who is taken in before something else has its turn
+CHUNK = 4096  # bytes that are heard before something else has its turn
+GRACE = 1.0  # seconds between the end of a connection and that of its process
+LAST_WORDS = 1024 * 1024  # bytes, more than a socket holds: a child of the dead may go on and on
 REASON_LIMIT = 500  # characters of a site's own words that are shown to people
 
 
+@dataclass(slots=True)
+class Runner:
+    """The runner of one live worker."""
+
+    connection: socket.socket | None = None
+    lines: Lines = field(default_factory=Lines)
+    unhooked: bool = False  # it said so, which is logged once
+    garbled: bool = False  # its words were garbage; it is not heard again
+    lost: asyncio.TimerHandle | None = None  # it hung up and may be about to end
+
+
 class Reports:
-    """All runners' connections, by the pid of their worker."""
+    """All runners that have connected, by the pid of their worker."""
 
     def __init__(self, loop: Loop, listening: socket.socket) -> None:
         self._loop = loop
         self._listening = listening
-        self._connections: dict[int, socket.socket] = {}
-        self._lines: dict[int, Lines] = {}
+        self._runners: dict[int, Runner] = {}
         loop.last_words = self.end
         self._listen()
 
     def end(self, pid: int) -> None:
-        """Hear what the runner of a dead worker still said, then hang up.
+        """Hear what the runner of a dead worker still said, then forget it.
 
         A short-lived one may wait to be accepted when its end is seen.
         """
-        if pid not in self._connections:
+        if pid not in self._runners:
             self._accept()
-        if pid in self._connections:
-            self._receive(pid)
-        self._hang_up(pid)
+        runner = self._runners.get(pid)
+        if runner is None:
+            return
+        for _ in range(LAST_WORDS // CHUNK):
+            if not self._receive(pid, runner):
+                break
+        self._forget(pid)
 
     def close(self) -> None:
         """Serve nobody any more."""
         asyncio.get_running_loop().remove_reader(self._listening)
         self._listening.close()
-        for pid in list(self._connections):
-            self._hang_up(pid)
+        for pid in list(self._runners):
+            self._forget(pid)
 
     def _accept(self) -> None:
-        """Take in everybody who waits."""
+        """Take in those who wait."""
         try:
-            while True:
+            for _ in range(CROWD):
                 self._welcome(self._listening.accept()[0])
         except BlockingIOError:
             return
@@ -86,39 +105,64 @@ class Reports:
 
     def _welcome(self, connection: socket.socket) -> None:
         pid = _worker(self._loop, peer(connection)[0])
-        if pid is None or pid in self._connections:
+        runner = Runner() if pid is None else self._runners.setdefault(pid, Runner())
+        if pid is None or runner.connection is not None or runner.garbled:
             connection.close()
             return
         connection.setblocking(False)
-        self._connections[pid] = connection
-        self._lines[pid] = Lines()
-        asyncio.get_running_loop().add_reader(connection, self._receive, pid)
+        runner.connection, runner.lines = connection, Lines()
+        asyncio.get_running_loop().add_reader(connection, self._receive, pid, runner)
 
-    def _receive(self, pid: int) -> None:
-        """Turn what a runner said into events of its worker."""
+    def _receive(self, pid: int, runner: Runner) -> bool:
+        """Turn what a runner said into events of its worker; return whether there was anything."""
         name = self._loop.name_of(pid)
+        if runner.connection is None or name is None:
+            return False
         try:
-            while data := self._connections[pid].recv(REQUEST_LIMIT):
-                for line in self._lines[pid].feed(data):
-                    if name is not None:
-                        self._hear(name, pid, decode_report(line))
+            data = runner.connection.recv(CHUNK)
         except BlockingIOError:
-            return
-        except (OSError, ValueError) as error:  # msgspec's errors are ValueErrors
+            return False
+        except OSError:  # it closed without reading our go
+            data = b""
+        try:
+            for line in runner.lines.feed(data):
+                self._hear(name, runner, decode_report(line))
+        except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
             log.warning("%s: its runner is no longer heard: %s", name, error)
-        self._hang_up(pid)
+            runner.garbled = True
+            data = b""
+        if not data:
+            _hang_up(runner)
+            runner.lost = asyncio.get_running_loop().call_later(GRACE, self._give_up, pid)
+        return bool(data)
 
-    def _hear(self, name: str, pid: int, report: Report) -> None:
-        self._loop.put(name, _event(name, report))
-        if isinstance(report, Hello):
-            self._connections[pid].send(encode(Go()))
+    def _hear(self, name: str, runner: Runner, report: Report) -> None:
+        if isinstance(report, Unhooked) and not runner.unhooked:
+            runner.unhooked = True
+            log.warning("%s: runs unhooked: %s", name, _one_line(report.reason))
+        self._loop.put(name, _event(report))
+        if isinstance(report, Hello) and runner.connection is not None:
+            with contextlib.suppress(OSError):  # it has gone, perhaps; what it said before counts
+                runner.connection.send(encode(Go()))
 
-    def _hang_up(self, pid: int) -> None:
-        connection = self._connections.pop(pid, None)
-        if connection is not None:
-            del self._lines[pid]
-            asyncio.get_running_loop().remove_reader(connection)
-            connection.close()
+    def _give_up(self, pid: int) -> None:
+        """Expect no READY any more from a runner that has gone while its site goes on."""
+        runner, name = self._runners[pid], self._loop.name_of(pid)
+        if name is not None and runner.connection is None:
+            self._loop.put(name, FoundUnhooked())
+
+    def _forget(self, pid: int) -> None:
+        runner = self._runners.pop(pid)
+        _hang_up(runner)
+        if runner.lost is not None:
+            runner.lost.cancel()
+
+
+def _hang_up(runner: Runner) -> None:
+    if runner.connection is not None:
+        asyncio.get_running_loop().remove_reader(runner.connection)
+        runner.connection.close()
+        runner.connection = None
 
 
 def _worker(loop: Loop, pid: int) -> int | None:
@@ -135,14 +179,13 @@ def _worker(loop: Loop, pid: int) -> int | None:
     return leader if loop.name_of(leader) is not None else None
 
 
-def _event(name: str, report: Report) -> Event:
+def _event(report: Report) -> Event:
     match report:
         case Hello():
             return Connected()
         case Ready():
             return BecameReady()
-        case Unhooked(reason):
-            log.warning("%s: runs unhooked: %s", name, _one_line(reason))
+        case Unhooked():
             return FoundUnhooked()
         case Idle(reason):
             return Said(Resting(_one_line(reason)))

@@ -7,7 +7,10 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextvars import Context
 from typing import Any, TypeVar
 
+from typing_extensions import TypeVarTuple, Unpack
+
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 ANSWERS_WITHIN = 30.0  # seconds
 
@@ -22,7 +25,11 @@ class Watched(asyncio.SelectorEventLoop):
         self.set_exception_handler(lambda _loop, context: self.accidents.append(str(context)))
 
     def call_at(
-        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self,
+        when: float,
+        callback: Callable[[Unpack[Ts]], object],
+        *args: Unpack[Ts],
+        context: Context | None = None,
     ) -> asyncio.TimerHandle:
         """Remember the timer."""
         self.timers.append(super().call_at(when, callback, *args, context=context))

@@ -111,9 +111,13 @@ class Linux:
 
     def spawn_site(self, site: Site) -> int:
         """Return the pid of its worker. Raises SpawnError."""
-        pid = self._thread.do(self._processes.spawn, site, self._told)
-        self._alive.add(pid)
-        return pid
+
+        def start() -> int:
+            pid = self._processes.spawn(site, self._told)
+            self._alive.add(pid)
+            return pid
+
+        return self._thread.do(start)
 
     def terminate(self, pid: int) -> None:
         """Ask it to stop."""
@@ -129,10 +133,9 @@ class Linux:
 
     def end_all(self) -> None:
         """Kill whoever is left, and wait until that is told."""
-        for pid in self._alive:
+        for pid in self._alive.copy():
             self.kill(pid)
-        ended = self._alive.copy()
-        eventually(lambda: ended <= {pid for pid, _ in self.exits}, "all have ended")
+        eventually(lambda: not self._alive, "all have ended")
 
     def note(self, directory: str, name: str) -> str:
         """Return what a worker has written into a file of its site, empty if it has not."""
@@ -141,4 +144,5 @@ class Linux:
         return ""
 
     def _told(self, pid: int, status: int) -> None:
+        self._alive.discard(pid)
         self.exits.append((pid, status))

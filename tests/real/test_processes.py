@@ -136,7 +136,8 @@ def test_the_stop_signal_goes_to_the_main_process_only(linux: Linux) -> None:
     linux.terminate(pid)
 
     eventually(lambda: linux.note("one", "stopped"), "it has heard")
-    assert child.status() == psutil.STATUS_SLEEPING
+    assert child.is_running()
+    assert child.status() != psutil.STATUS_ZOMBIE
     linux.kill(pid)
 
 
@@ -187,12 +188,13 @@ def test_starts_and_ends_leave_no_descriptor_behind(linux: Linux) -> None:
     eventually(lambda: linux.exits, "its end is told")
     before = psutil.Process().num_fds()
 
-    for number in range(2, 30):
+    for _ in range(30):
+        linux.exits.clear()
         linux.end(linux.spawn("one"))
-        eventually(lambda number=number: len(linux.exits) == number, "its end is told")
+        eventually(lambda: linux.exits, "its end is told")
 
     linux.logs.rename(linux.logs.with_name("elsewhere"))
-    for _ in range(10):
+    for _ in range(30):
         with pytest.raises(SpawnError):
             linux.spawn("one")
     assert psutil.Process().num_fds() == before
