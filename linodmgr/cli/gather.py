@@ -8,7 +8,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TypeAlias
 
-from linodmgr.cli import listing, listmode
+from linodmgr import listmode
+from linodmgr.cli import listing
 from linodmgr.cli.listing import Listed
 from linodmgr.core.site import Site
 

@@ -13,11 +13,11 @@ import msgspec
 from linodmgr import config, launch, places
 from linodmgr.cli import client, jobs_shown, options
 from linodmgr.cli.gather import Ask, Gatherer, Outcome, Unanswered
-from linodmgr.cli.listmode import NoListing
 from linodmgr.cli.tables import render
 from linodmgr.core.site import Site
 from linodmgr.errors import ConfigError, DaemonNotRunning, LinodmgrError, UsageError
 from linodmgr.identity import Caller
+from linodmgr.listmode import NoListing
 from linodmgr.places import Places
 from linodmgr.protocol import Listing, ListJobs, Snapshot, Status
 

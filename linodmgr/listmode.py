@@ -10,12 +10,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from linodmgr import launch
-from linodmgr.cli.listing import shown
 from linodmgr.core.site import Site
 from linodmgr.errors import LinodmgrError
 
 CHUNK = 64 * 1024  # bytes
 PIECES_LEFT = 1 << 5  # a pipe holds 1 MiB at most, unless someone goes on writing
+WORDS_KEPT = 1000  # characters of what a site says last
 ERRORS_KEPT = 16 * 1024  # bytes of stderr, the last ones
 
 
@@ -132,7 +132,7 @@ class _Output:
         """Return ``: `` and the last line of stderr, or nothing."""
         lines = self._errors.decode(errors="replace").split("\n")
         told = [line.strip() for line in lines if line.strip()]
-        return f": {shown(told[-1])}" if told else ""
+        return f": {told[-1][:WORDS_KEPT]}" if told else ""
 
 
 def _end_in_words(status: int) -> str:
