@@ -15,22 +15,30 @@ import click
 from linodmgr.cli import demo_show, demo_sites
 from linodmgr.errors import ConfigError, LinodmgrError
 from linodmgr.places import SOCKET_PATH_LIMIT
-from linodmgr.reading import refuse_unsafe
+from linodmgr.reading import refuse_unsafe, why
 
 DIRECTORY = "linodmgr-demo"
 
 
+class NotOurs(LinodmgrError):
+    """A directory that we may not write, or that others may."""
+
+
 @click.command("demo")
-@click.argument("directory", default=DIRECTORY, type=click.Path(path_type=Path))
+@click.argument("directory", required=False, type=click.Path(path_type=Path))
 @click.option("--lino", is_flag=True, help="Add a real Lino site; downloads some 80 packages from PyPI.")
 @click.option("--no-stay", is_flag=True, help="End after the show instead of staying until Ctrl-C.")
-def command(directory: Path, lino: bool, no_stay: bool) -> None:
+def command(directory: Path | None, lino: bool, no_stay: bool) -> None:
     """Show how linodmgr works, with three small Django sites and a daemon of their own.
 
     Everything is written below DIRECTORY, by default linodmgr-demo; nothing else of this machine is
     touched, nothing goes on running afterwards.
     """
-    with alone(claim(Path(os.path.abspath(directory)))) as place, runtime_of(place) as runtime, endable():
+    with (
+        alone(claim_default() if directory is None else claim(directory)) as place,
+        runtime_of(place) as runtime,
+        endable(),
+    ):
         demo_show.say(f"Three small Django sites are written to {place} ...")
         venv = python_environment(place)
         sites = make_sites(place, venv)
@@ -43,29 +51,40 @@ def command(directory: Path, lino: bool, no_stay: bool) -> None:
     demo_show.say(f"The demo is over, and nothing of it runs any more. Its files are in {place}")
 
 
+def claim_default() -> Path:
+    """Return the usual directory in the current one, else, if that is not ours, in our home."""
+    try:
+        return claim(Path(DIRECTORY))
+    except NotOurs as error:
+        place = claim(Path.home() / DIRECTORY)
+        click.echo(str(error))
+        return place
+
+
 def claim(directory: Path) -> Path:
     """Return ``directory``, made if it is not there, and marked as the demo's.
 
-    Raises LinodmgrError if it holds something else, or if others may write where root is to work.
+    Raises LinodmgrError if it holds something else, NotOurs if others may write into it.
     """
+    directory = Path(os.path.abspath(directory))
     there = next(path for path in (directory, *directory.parents) if path.exists())
     if os.geteuid() == 0:
         try:
             refuse_unsafe(there)
         except ConfigError as error:
             reason = str(error).partition(": ")[2]
-            raise LinodmgrError(f"cannot use {directory}: {there} {reason}") from error
+            raise NotOurs(f"cannot use {directory}: {there} {reason}") from error
     marker = directory / demo_sites.MARKER
     try:
         if directory.exists() and is_open_to_others(directory):
-            raise LinodmgrError(f"cannot use {directory}: others than we may write into it")
+            raise NotOurs(f"cannot use {directory}: others than we may write into it")
         if directory.exists() and not marker.is_file() and any(directory.iterdir()):
             raise LinodmgrError(
                 f"cannot use {directory}: it is not empty and no demo has made it: name another directory"
             )
         demo_sites.write(marker, demo_sites.MARKER_TEXT)
     except OSError as error:
-        raise LinodmgrError(f"cannot use {directory}: {(error.strerror or str(error)).lower()}") from error
+        raise NotOurs(f"cannot use {directory}: {why(error)}") from error
     return directory
 
 
