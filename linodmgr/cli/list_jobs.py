@@ -78,11 +78,11 @@ def command(
 
 
 def configured_sites(path: Path, control: Path) -> list[Site]:
-    """Return all sites. Who is not root sees those of the whole system as root does.
+    """Return all sites. Who is not root sees those of a file of root's as root does.
 
     If we may not read the file but talk to its daemon, that one tells the names. Raises ConfigError.
     """
-    if path != places.SYSTEM_CONFIG or os.geteuid() == 0:
+    if os.geteuid() == 0 or not _is_of_root(path):
         return list(config.load(path).sites.values())
     try:
         return list(config.load(path, host=config.Host(caller=Caller(0, 0))).sites.values())
@@ -95,6 +95,13 @@ def configured_sites(path: Path, control: Path) -> list[Site]:
                 for site in answer.sites
             ]
         raise
+
+
+def _is_of_root(path: Path) -> bool:
+    try:
+        return path.stat().st_uid == 0
+    except OSError:
+        return path == places.SYSTEM_CONFIG
 
 
 def choose(sites: Iterable[Site], patterns: Sequence[str]) -> list[Site]:
