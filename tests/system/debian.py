@@ -40,6 +40,9 @@ def _make(place: Path, wanted: list[str]) -> None:
             "mmdebstrap",
             "--quiet",
             "--variant=minbase",
+            "--aptopt=Acquire::Retries 3",
+            "--dpkgopt=force-unsafe-io",  # half the time
+            "--dpkgopt=path-exclude=/usr/share/doc/*",
             f"--include={PACKAGES}",
             *(f"--customize-hook={hook}" for hook in hooks),
             SUITE,
