@@ -1,5 +1,6 @@
 """`linodmgr list` of sites that hang, talk without end, lie, or belong to somebody else."""
 
+import grp
 import json
 import os
 import pwd
@@ -7,6 +8,7 @@ import signal
 import subprocess
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -128,26 +130,54 @@ def test_a_person_sees_how_far_it_is(daemon: Daemon, runtime: Path) -> None:
 
 
 @pytest.mark.root
-def test_who_may_not_become_the_sites_user_is_told_so(
+def test_only_root_or_the_daemon_may_ask_a_site_of_another_user(
     daemon: Daemon, runtime: Path, user: pwd.struct_passwd, public_linodmgr: str
 ) -> None:
-    daemon.configure(
-        shell_site(runtime / "ours", ANSWERS, user=user.pw_name)
-        + shell_site(runtime / "theirs", ANSWERS, user="root")
+    ours, theirs = (
+        shell_site(runtime / name, ANSWERS, user=owner)
+        for name, owner in (("ours", user.pw_name), ("theirs", "root"))
     )
+    daemon.configure(ours + theirs, daemon=f'group = "{grp.getgrgid(user.pw_gid).gr_name}"')
+    command = [public_linodmgr, "--config", str(daemon.config), "list", "--json"]
 
+    alone = shown_to(user, command)
+    daemon.start()
+    with_daemon = shown_to(user, command)
+
+    assert [idle["site"] for idle in alone["idle"]] == ["ours"]
+    assert alone["problems"] == [
+        {"site": "theirs", "reason": "runs as root: only root or the daemon may list it"}
+    ]
+    assert [idle["site"] for idle in with_daemon["idle"]] == ["ours", "theirs"]
+    assert with_daemon["problems"] == []
+
+
+@pytest.mark.root
+def test_who_may_not_read_the_configuration_asks_its_daemon(
+    daemon: Daemon, runtime: Path, user: pwd.struct_passwd, public_linodmgr: str
+) -> None:
+    group = grp.getgrgid(user.pw_gid).gr_name
+    daemon.configure(shell_site(runtime / "theirs", ANSWERS, user="root"), daemon=f'group = "{group}"')
+    daemon.start()
+    own = runtime / "own.toml"
+    own.write_text(f'[daemon]\nruntime_dir = "{runtime}/run"\ninclude = ["secret.toml"]\n')
+    (runtime / "secret.toml").touch(mode=0o600)
+
+    shown = shown_to(user, [public_linodmgr, "--config", str(own), "list", "--json"])
+
+    assert [idle["site"] for idle in shown["idle"]] == ["theirs"]
+
+
+def shown_to(user: pwd.struct_passwd, command: list[str]) -> Any:
+    """Return the JSON that ``command`` prints when ``user`` runs it."""
     asked = subprocess.run(
-        [public_linodmgr, "--config", daemon.config, "list", "--json"],
+        command,
         user=user.pw_uid,
         group=user.pw_gid,
         extra_groups=[],
-        env={"HOME": user.pw_dir, "PATH": "/usr/bin:/bin"},
+        env={"HOME": user.pw_dir, "XDG_RUNTIME_DIR": user.pw_dir, "PATH": "/usr/bin:/bin"},
         cwd="/",
         stdout=subprocess.PIPE,
         check=False,
     )
-
-    shown = json.loads(asked.stdout)
-    assert asked.returncode == 1
-    assert [idle["site"] for idle in shown["idle"]] == ["ours"]
-    assert [problem["site"] for problem in shown["problems"]] == ["theirs"]
+    return json.loads(asked.stdout)
