@@ -6,7 +6,6 @@ import socket
 from collections.abc import Coroutine, Iterable
 from typing import Any, Protocol
 
-from linodmgr.core import shown
 from linodmgr.daemon.lines import Lines, peer
 from linodmgr.daemon.loop import Loop
 from linodmgr.daemon.roster import DISABLED, Roster
@@ -217,10 +216,9 @@ class Client(asyncio.Protocol):
     def _changed(self, name: str) -> None:
         if name not in self._pending:
             return
-        fleet = self._control.loop.fleet
-        if name in fleet:
+        if name in self._control.loop.fleet:
             self.answer(self._control.status.progress(name))
-            if not shown.is_settled(fleet[name]):
+            if not self._control.loop.is_settled(name):
                 return
         self._settle(name)
         self._finish_if_done()
@@ -228,7 +226,7 @@ class Client(asyncio.Protocol):
     def _settle(self, name: str) -> None:
         if name in self._pending:
             self._pending.discard(name)
-            if name in self._control.loop.fleet:
+            if name in self._control.roster.config.sites:  # not if it was removed
                 self._results.append(self._control.status.result(name))
 
     def _finish_if_done(self) -> None:

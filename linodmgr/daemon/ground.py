@@ -2,12 +2,30 @@
 
 import logging
 import os
+import signal
 import stat
 import sys
 from pathlib import Path
 
 from linodmgr.errors import LinodmgrError
 from linodmgr.places import Places
+
+WANTED_IGNORED = {signal.SIGPIPE, signal.SIGXFSZ}  # by Python itself, which gives its children the usual
+
+
+def undo_surroundings() -> None:
+    """Undo what we inherit from whoever started us: signals ignored or blocked, standard streams closed.
+
+    Workers inherit the first two, and without the third our locks and sockets would get the
+    numbers that every child takes for its standard streams.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    for number in signal.valid_signals() - WANTED_IGNORED:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def prepare(places: Places) -> None:

@@ -16,6 +16,7 @@ from linodmgr.core.never import assert_never
 from linodmgr.core.site import Site
 from linodmgr.core.states import (
     Alert,
+    Blocked,
     Cleared,
     Effect,
     Event,
@@ -28,6 +29,7 @@ from linodmgr.core.states import (
     SpawnFailed,
     Spawning,
     Starting,
+    Stopping,
     Terminate,
     Tick,
     Waiting,
@@ -61,6 +63,7 @@ class Loop:
         self.last_words: Callable[[int], None] = lambda _pid: None  # called before an exit is an event
         self._processes = processes
         self._names: dict[int, str] = {}  # by pid
+        self._yielding: set[str] = set()  # BLOCKED until workers of ours, on their way out, have ended
         self._seen: dict[str, Seen] = {}
         self._inbox: deque[tuple[str, Event]] = deque()
         self._busy = False
@@ -76,6 +79,7 @@ class Loop:
         """Forget a site whose worker has no process."""
         self.fleet.remove(name)
         del self.sites[name], self._seen[name]
+        self._yielding.discard(name)
 
     def put(self, name: str, event: Event) -> None:
         """Let ``event`` happen to the worker of ``name``, and carry out what follows."""
@@ -98,6 +102,11 @@ class Loop:
         finally:
             self._busy = False
             self._set_timer()
+
+    def is_settled(self, name: str) -> bool:
+        """Whether nothing more is to be waited for after a command."""
+        worker = self.fleet[name]
+        return shown.is_settled(worker) and not (isinstance(worker.state, Blocked) and name in self._yielding)
 
     def name_of(self, pid: int) -> str | None:
         """Return whose worker has this pid."""
@@ -160,16 +169,22 @@ class Loop:
                 assert_never(effect)
 
     def _spawn(self, site: Site) -> Spawned | SpawnFailed:
+        self._yielding.discard(site.name)
         if obstacle := self.guard.obstacle(site, lambda: set(self._names)):
             return SpawnFailed(obstacle, Remedy.CHANGE)
         try:
             pid = self._processes.spawn(site, self._exited)
         except SpawnError as error:
+            if error.in_the_way and all(self._is_stopping(pid) for pid in error.in_the_way):
+                self._yielding.add(site.name)
             self.guard.watch(site.name, error.in_the_way)
             return SpawnFailed(error.reason, error.remedy)
         self._names[pid] = site.name
         self._seen[site.name].started = time.monotonic()
         return Spawned(pid)
+
+    def _is_stopping(self, pid: int) -> bool:
+        return pid in self._names and isinstance(self.fleet[self._names[pid]].state, Stopping)
 
     def _exited(self, pid: int, status: int) -> None:
         self.last_words(pid)

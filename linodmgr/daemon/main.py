@@ -13,7 +13,7 @@ from pathlib import Path
 from linodmgr import launch
 from linodmgr.config import Config, load
 from linodmgr.daemon.control import Control
-from linodmgr.daemon.ground import log_to, prepare
+from linodmgr.daemon.ground import log_to, prepare, undo_surroundings
 from linodmgr.daemon.keep import Goals, Locks, lock_daemon
 from linodmgr.daemon.lines import listen
 from linodmgr.daemon.listing import Lister
@@ -45,6 +45,7 @@ def main(arguments: Sequence[str]) -> int:
             print(USAGE, file=sys.stderr)
             return 2
     try:
+        undo_surroundings()
         return _run(Path(path), background)
     except LinodmgrError as error:
         print(f"linodmgr: {error}", file=sys.stderr)
@@ -152,7 +153,10 @@ class Daemon:
                 log.error("the old configuration is kept: %s", error)
                 raise
             finally:
-                self._notifier.ready(self._status.summary())
+                if not self._control.closing:
+                    self._notifier.ready(self._status.summary())
+            if self._control.closing:  # nothing may be started any more
+                raise LinodmgrError("cannot reload: the daemon is stopping")
             for problem in config.problems:
                 log.warning("%s", problem)
             lines, names = self._roster.reload(config)
@@ -174,7 +178,7 @@ class Daemon:
 
     def _changed(self, _name: str) -> None:
         """Tell systemd, once for all that changes at the same time; end when there is nothing left."""
-        if self._summary is None:
+        if self._summary is None and self._notifier.is_heard:
             self._summary = asyncio.get_running_loop().call_soon(self._tell_summary)
         self._end_if_all_stopped()
 

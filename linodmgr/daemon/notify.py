@@ -16,6 +16,11 @@ class Notifier:
             socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
         )
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether anybody listens."""
+        return bool(self._address)
+
     def ready(self, status: str) -> None:
         """The sockets are served; also after a reload."""
         self._send(f"READY=1\nSTATUS={status}")

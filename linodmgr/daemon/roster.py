@@ -92,8 +92,8 @@ class Roster:
             self._leaving.discard(site.name)
             self._loop.add(site)
         blocked = [name for name in todo.unchanged if shown.word(self._loop.fleet[name]) == "BLOCKED"]
-        starting = [*todo.added, *todo.restarted, *todo.adjusted, *blocked]
-        self._look(config.sites[name] for name in starting if self._shall_run(config.sites[name]))
+        touched = [*todo.added, *todo.restarted, *todo.adjusted, *blocked]
+        self._look(config.sites[name] for name in touched if self._shall_run(config.sites[name]))
         self._leaving.update(todo.removed)
         self._stop_all(todo.removed)
         for name in todo.removed:
@@ -102,13 +102,16 @@ class Roster:
         self._loop.pace(config.starts_at_once)
         lines = [f"{name}: added" for name in todo.added]
         lines += [f"{name}: removed" for name in todo.removed]
-        lines += [
-            f"{name}: restarted ({_fields(before[name], config.sites[name])})" for name in todo.restarted
-        ]
-        lines += [f"{name}: changed ({_fields(before[name], config.sites[name])})" for name in todo.adjusted]
+        for name in todo.restarted + todo.adjusted:
+            is_restart = name in todo.restarted and self._shall_run(config.sites[name])
+            verb = "restarted" if is_restart else "changed"
+            lines.append(f"{name}: {verb} ({_fields(before[name], config.sites[name])})")
         lines.append(f"{len(todo.unchanged)} unchanged")
         lines += _daemon_changes(old, config)
-        return lines, [name for name in starting if self._shall_run(config.sites[name])]
+        on_their_way = [
+            name for name in touched if self._shall_run(config.sites[name]) or not self._loop.is_settled(name)
+        ]
+        return lines, [*on_their_way, *self._leaving]
 
     def _moves(
         self, added: Iterable[str], restarted: Iterable[str], adjusted: Iterable[str], blocked: Iterable[str]
