@@ -2,12 +2,14 @@
 
 import os
 import select
+import shlex
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from shutil import which
 
 import click
 
@@ -147,8 +149,10 @@ def statuses(control: Path) -> dict[str, SiteStatus]:
 
 def follow(config: Path) -> None:
     """Show what the sites print until the person has seen enough."""
-    say("The sites go on until you press Ctrl-C; moody crashes now and then. To play, in another terminal:")
-    click.echo(f"  export {CONFIG_VARIABLE}={config}")
-    click.echo("  linodmgr status                 # or: linodmgr stop mails, linodmgr start mails ...")
-    say("This is what they print:")
+    say("The sites go on until you press Ctrl-C. To play with them, in another terminal:")
+    program = "linodmgr" if which("linodmgr") else os.path.abspath(sys.argv[0])
+    click.echo(f"  export {CONFIG_VARIABLE}={shlex.quote(str(config))}")
+    for arguments in ("status", "stop mails", "start mails"):
+        click.echo(f"  {shlex.quote(program)} {arguments}")
+    say("This is what they print; moody crashes now and then:")
     run("logs", "--follow", "--lines", "0")
