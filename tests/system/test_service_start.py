@@ -62,7 +62,7 @@ def test_status_is_a_health_check(service: Service) -> None:
     service.linodmgr("start")
     service.linodmgr("status")
 
-    (service.project("two") / "manage.py").write_text("raise SystemExit(1)\n")
+    (service.project("two") / "manage.py").unlink()
     service.linodmgr("restart", "two", code=1)
 
     service.linodmgr("status", code=3)
