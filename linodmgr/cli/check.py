@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from fnmatch import fnmatchcase
 
 import click
 import msgspec
@@ -13,8 +12,9 @@ from linodmgr import places, strangers
 from linodmgr.cli import disk, options
 from linodmgr.cli.tables import printable
 from linodmgr.config import Config
+from linodmgr.core.names import choose
 from linodmgr.core.site import Site
-from linodmgr.errors import ConfigError, UsageError
+from linodmgr.errors import ConfigError
 from linodmgr.reading import show
 
 AT_ONCE = 4  # sites that are looked at side by side
@@ -64,7 +64,7 @@ def examine(config: Config, patterns: Sequence[str] = ()) -> Report:
 
     Only sites that match one of ``patterns``, if there are any. Raises UsageError for one that fits none.
     """
-    names = chosen(list(config.sites), patterns)
+    names = choose(config.sites, patterns)
     blamed = {line for lines in config.blame.values() for line in lines}
     findings = [Finding(None, line) for line in config.problems if line not in blamed]
     if os.geteuid() == 0 or config.path != places.SYSTEM_CONFIG:
@@ -81,14 +81,6 @@ def examine(config: Config, patterns: Sequence[str] = ()) -> Report:
         for stranger in in_the_way.get(name, ()):
             findings.append(Finding(name, f"{at}: another linod runs for this directory: {stranger}"))
     return Report(names, findings)
-
-
-def chosen(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
-    """Return the names that ``patterns`` (shell wildcards) stand for; none: all. Raises UsageError."""
-    unknown = [pattern for pattern in patterns if not any(fnmatchcase(name, pattern) for name in names)]
-    if unknown:
-        raise UsageError(f"cannot find site {', '.join(map(repr, unknown))}: see the configuration")
-    return [name for name in names if not patterns or any(fnmatchcase(name, one) for one in patterns)]
 
 
 def summary(report: Report) -> str:

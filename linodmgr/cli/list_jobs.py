@@ -2,9 +2,8 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 import click
@@ -14,6 +13,7 @@ from linodmgr import config, launch, places
 from linodmgr.cli import client, jobs_shown, options
 from linodmgr.cli.gather import Ask, Gatherer, Outcome, Unanswered
 from linodmgr.cli.tables import render
+from linodmgr.core.names import choose
 from linodmgr.core.site import Site
 from linodmgr.errors import ConfigError, DaemonNotRunning, LinodmgrError, UsageError
 from linodmgr.identity import Caller
@@ -57,7 +57,8 @@ def command(
         raise UsageError("cannot print both --json and --plain: leave one out")
     place = options.places(context)
     configured = configured_sites(places.config_path(context.obj["config"]), place.control)
-    chosen = choose(configured, sites)
+    names = set(choose((site.name for site in configured), sites))
+    chosen = [site for site in configured if site.name in names]
     gatherer = Gatherer(
         runner_dir=launch.lay_out(runner_place(place)),
         ask=daemon_asker(place.control, timeout),
@@ -102,15 +103,6 @@ def _is_of_root(path: Path) -> bool:
         return path.stat().st_uid == 0
     except OSError:
         return path == places.SYSTEM_CONFIG
-
-
-def choose(sites: Iterable[Site], patterns: Sequence[str]) -> list[Site]:
-    """Return the sites that ``patterns`` (shell wildcards) stand for; none: all. Raises UsageError."""
-    known = list(sites)
-    unknown = [one for one in patterns if not any(fnmatchcase(site.name, one) for site in known)]
-    if unknown:
-        raise UsageError(f"cannot find site {', '.join(map(repr, unknown))}: see linodmgr check")
-    return [site for site in known if not patterns or any(fnmatchcase(site.name, one) for one in patterns)]
 
 
 def runner_place(of: Places) -> Path:

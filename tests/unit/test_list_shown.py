@@ -75,7 +75,8 @@ def test_sites_without_jobs_and_sites_that_did_not_answer_have_a_row_each() -> N
 
 
 def test_the_json_has_the_promised_fields_and_unknown_is_null() -> None:
-    outcomes: list[Outcome] = [answered(job(next_run=NOW)), answered(), Unanswered(NOI, "exited with status 1")]
+    failed = Unanswered(NOI, "exited with status 1")
+    outcomes: list[Outcome] = [answered(job(next_run=NOW)), answered(), failed]
 
     shown = json.loads(msgspec.json.encode(jobs_shown.report(outcomes)))
 

@@ -1,3 +1,5 @@
+"""What stands in an environment_file, as the runner reads it."""
+
 import pytest
 
 from linodmgr.site import environment

@@ -1,3 +1,5 @@
+"""How Lino's tasks are told in the list mode."""
+
 from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 from typing import Any

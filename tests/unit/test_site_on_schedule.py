@@ -1,3 +1,5 @@
+"""How jobs of the schedule package are told in words."""
+
 import functools
 import random
 from collections.abc import Callable
