@@ -1,7 +1,7 @@
 """The operating system as the tests play it: the same protocol as the real one."""
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from itertools import count
 
 from linodmgr.core.site import Site
@@ -43,6 +43,10 @@ class FakeProcesses:
         """Note it; ``obey`` lets it have its effect."""
         if pid in self.alive:
             self.signals.append((pid, "kill"))
+
+    def holders(self, directories: Collection[str]) -> Collection[int]:
+        """Nobody: they take no locks."""
+        return ()
 
     def obey(self) -> None:
         """Let every worker die of what it was sent."""

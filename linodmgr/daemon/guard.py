@@ -20,13 +20,20 @@ RESPAWN_SECONDS = 5.0  # a stranger under Supervisor has a successor within this
 class Guard:
     """What stands in the way of which site."""
 
-    def __init__(self, cleared: Callable[[str], None]) -> None:
+    def __init__(
+        self, cleared: Callable[[str], None], holders: Callable[[Collection[str]], Collection[int]]
+    ) -> None:
         self._cleared = cleared
+        self._holders = holders  # of the locks of these project directories
         self._found: dict[str, list[strangers.Stranger]] = {}
         self._watched: set[tuple[str, int]] = set()
 
-    def look(self, sites: Iterable[Site], ours: Collection[int]) -> None:
-        """Look for linods in the directories of ``sites`` that are none of ``ours``."""
+    def look(self, sites: Collection[Site], ours: Collection[int]) -> None:
+        """Look for linods in the directories of ``sites`` that are none of ``ours``.
+
+        Who holds a site's lock needs no care: the lock itself keeps us out, and lets us in
+        as soon as it is free.
+        """
         directories: dict[tuple[int, int], str] = {}
         for site in sites:
             self._found.pop(site.name, None)
@@ -37,10 +44,14 @@ class Guard:
             directories[where.st_dev, where.st_ino] = site.name
         if not directories:
             return
-        for name, found in strangers.find(directories, ours).items():
-            if found:
-                self._found[name] = found
-                log.warning("%s: another linod runs for this directory: %s", name, _words(found))
+        found_by_name = strangers.find(directories, ours)
+        if not found_by_name:
+            return
+        holders = self._holders([site.directory for site in sites if site.name in found_by_name])
+        for name, found in found_by_name.items():
+            if lockless := [stranger for stranger in found if stranger.pid not in holders]:
+                self._found[name] = lockless
+                log.warning("%s: another linod runs for this directory: %s", name, _words(lockless))
 
     def obstacle(self, site: Site, ours: Callable[[], Collection[int]]) -> str:
         """Return why ``site`` must not start now, empty if nothing is in the way."""

@@ -1,5 +1,6 @@
 """What must outlive the daemon: the goals that people set, and the locks of the sites."""
 
+import contextlib
 import fcntl
 import json
 import logging
@@ -30,8 +31,7 @@ class Locks:
     def take(self, project: str) -> int:
         """Return a descriptor that holds the lock. Raises SpawnError, naming the holder."""
         try:
-            where = os.stat(project)
-            path = self._directory / f"{where.st_dev}-{where.st_ino}"
+            path = self._path(project)
             lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise failure(f"lock {project!r}", error) from error
@@ -43,6 +43,18 @@ class Locks:
                 raise failure(f"lock {project!r}", error) from error
             raise _held(path) from error
         return lock
+
+    def holders(self, projects: Iterable[str]) -> set[int]:
+        """Return the processes that hold one of these locks."""
+        paths = []
+        for project in projects:
+            with contextlib.suppress(OSError):
+                paths.append(str(self._path(project)))
+        return {pid for pids in strangers.holders_of(paths).values() for pid in pids}
+
+    def _path(self, project: str) -> Path:
+        where = os.stat(project)
+        return self._directory / f"{where.st_dev}-{where.st_ino}"
 
 
 def _held(path: Path) -> SpawnError:

@@ -58,7 +58,7 @@ class Loop:
     def __init__(self, processes: Processes, starts_at_once: int) -> None:
         self.fleet = Fleet(starts_at_once)
         self.sites: dict[str, Site] = {}
-        self.guard = Guard(lambda name: self.put(name, Cleared()))
+        self.guard = Guard(lambda name: self.put(name, Cleared()), processes.holders)
         self.listeners: set[Listener] = set()
         self.last_words: Callable[[int], None] = lambda _pid: None  # called before an exit is an event
         self._processes = processes

@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import resource
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from linodmgr import launch
@@ -18,6 +19,8 @@ from linodmgr.daemon.logs import Logs
 from linodmgr.daemon.spawning import SpawnError, failure
 
 log = logging.getLogger(__name__)
+
+SPARED = 128  # descriptors kept free, so that people can be answered and runners heard
 
 
 class LinuxProcesses:
@@ -39,6 +42,7 @@ class LinuxProcesses:
             raise SpawnError(site.problem or "no user is known", Remedy.CHANGE)
         lock = self._locks.take(site.directory)
         try:
+            _spare(lock)
             child = self._popen(site, lock)
         finally:
             os.close(lock)  # the worker has its own
@@ -63,6 +67,10 @@ class LinuxProcesses:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)
             os.kill(pid, signal.SIGKILL)  # should it have left its group
+
+    def holders(self, directories: Collection[str]) -> Collection[int]:
+        """Return who holds the lock of one of these project directories."""
+        return self._locks.holders(directories)
 
     def _popen(self, site: Site, lock: int) -> subprocess.Popen[bytes]:
         start = launch.worker(site, self._runner_dir, self._report, lock, self._open_files)
@@ -100,6 +108,13 @@ class LinuxProcesses:
         status = child.wait()
         del self._children[child.pid]
         on_exit(child.pid, status)
+
+
+def _spare(lowest: int) -> None:
+    """Raise SpawnError if ``lowest``, the lowest free descriptor of late, is one of the last."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if lowest >= limit - min(SPARED, limit // 4):
+        raise failure("start another worker", OSError(errno.EMFILE, ""))
 
 
 def _watch(child: subprocess.Popen[bytes], ended: Callable[[], None]) -> None:

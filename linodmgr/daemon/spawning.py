@@ -3,7 +3,7 @@
 import errno
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 from linodmgr.core.site import Site
@@ -38,6 +38,10 @@ class Processes(Protocol):
 
     def kill(self, pid: int) -> None:
         """Send SIGKILL to the whole tree."""
+        ...
+
+    def holders(self, directories: Collection[str]) -> Collection[int]:
+        """Return who holds the lock of one of these project directories."""
         ...
 
 

@@ -1,0 +1,288 @@
+"""Two linods for one project never run under linodmgr: who is in the way is named, and waited for."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.eventually import eventually
+from tests.real.asking import pid_of, sites, stop, until
+from tests.real.daemon_fixture import Daemon
+from tests.real.worker_sites import make_worker, site
+
+FORKS_AND_DIES = """\
+import os, signal
+child = os.fork()
+if not child:
+    os.setsid()
+    while True:
+        signal.pause()
+with open("child.part", "w") as file:
+    print(child, file=file)
+os.rename("child.part", "child")
+print("ready", flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+SUPERVISOR = """\
+[unix_http_server]
+file = {here}/sv.sock
+[supervisord]
+logfile = {here}/sv.log
+pidfile = {here}/sv.pid
+nodaemon = true
+user = root
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
+[program:one]
+command = {python} manage.py linod
+directory = {project}
+startsecs = 0
+"""
+
+
+@pytest.fixture
+def one(runtime: Path) -> Path:
+    return make_worker(runtime / "one", "waits")
+
+
+@pytest.fixture
+def other(runtime: Path) -> Iterator[Daemon]:
+    """A second daemon, with directories of its own."""
+    (runtime / "other").mkdir(mode=0o755)
+    made = Daemon(runtime / "other")
+    yield made
+    assert made.stop() == 0, made.said()
+
+
+def held_by(pid: int) -> str:
+    return f"another linod runs for this directory: pid {pid} ("
+
+
+def test_a_second_daemon_refuses_and_disturbs_nothing(daemon: Daemon, one: Path) -> None:
+    daemon.configure(site(one))
+    daemon.start()
+    pid = pid_of(daemon, "one")
+
+    second = daemon.cli("start", "--foreground", code=1)
+
+    where = daemon.home / "run"
+    assert second.stderr == (
+        f"linodmgr: cannot start the daemon: another one (pid {daemon.pid}) serves '{where}'\n"
+    )
+    assert sites(daemon)["one"].pid == pid
+
+
+def test_another_daemon_waits_for_the_worker_of_the_first(daemon: Daemon, other: Daemon, one: Path) -> None:
+    daemon.configure(site(one))
+    daemon.start()
+    pid = pid_of(daemon, "one")
+    other.configure(site(one, name="same", backoff_max=1000))
+    other.start()
+
+    assert held_by(pid) in str(until(other, "same", "BLOCKED").reason)
+    stop(daemon, "one")
+    until(other, "same", "RUNNING")
+
+
+def test_the_first_daemon_waits_for_the_worker_of_the_second(
+    daemon: Daemon, other: Daemon, one: Path
+) -> None:
+    daemon.configure(site(one, backoff_max=1000))
+    daemon.start()
+    pid_of(daemon, "one")
+    stop(daemon, "one")
+    other.configure(site(one))
+    other.start()
+    pid = pid_of(other, "one")
+
+    blocked = daemon.cli("start", "one", code=1)
+
+    assert held_by(pid) in blocked.stdout
+    assert other.stop() == 0
+    until(daemon, "one", "RUNNING")
+
+
+def test_workers_outlive_a_daemon_that_is_killed_and_the_next_one_waits_for_them(
+    daemon: Daemon, runtime: Path
+) -> None:
+    names = ["one", "two", "three"]
+    daemon.configure("".join(site(make_worker(runtime / name, "waits"), backoff_max=1000) for name in names))
+    daemon.start()
+    old = {name: pid_of(daemon, name) for name in names}
+    daemon.kill()
+    assert all(Path(f"/proc/{pid}").exists() for pid in old.values())
+
+    daemon.start()
+
+    for name in names:
+        assert held_by(old[name]) in str(until(daemon, name, "BLOCKED").reason)
+        os.kill(old[name], signal.SIGTERM)
+    for name in names:
+        assert pid_of(daemon, name) != old[name]
+
+
+def test_a_daemon_that_stops_leaves_alone_whom_it_waits_for(daemon: Daemon, one: Path) -> None:
+    daemon.configure(site(one))
+    daemon.start()
+    old = pid_of(daemon, "one")
+    daemon.kill()
+    daemon.start()
+    until(daemon, "one", "BLOCKED")
+
+    assert daemon.stop() == 0
+
+    assert Path(f"/proc/{old}").exists()
+    os.kill(old, signal.SIGTERM)
+    eventually(lambda: not Path(f"/proc/{old}").exists(), "it has ended")
+
+
+def test_a_child_that_holds_the_lock_of_a_dead_worker_is_named_and_waited_for(
+    daemon: Daemon, one: Path
+) -> None:
+    (one / "manage.py").write_text(FORKS_AND_DIES)
+    daemon.configure(site(one, backoff_max=1000))
+    daemon.start()
+    child = int(eventually(lambda: (one / "child").exists() and (one / "child").read_text(), "it has forked"))
+    try:
+        start_anew = daemon.cli("start", "one", code=1)
+        assert held_by(child) in start_anew.stdout
+        (one / "manage.py").write_text("import signal\nsignal.pause()\n")
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+    until(daemon, "one", "RUNNING")
+
+
+@pytest.fixture
+def stranger(one: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """Somebody who has typed the command by hand."""
+    with started([sys.executable, "manage.py", "linod"], one) as process:
+        yield process
+
+
+@contextlib.contextmanager
+def started(arguments: list[str], directory: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """Yield a process that is killed in the end."""
+    with subprocess.Popen(
+        arguments,
+        cwd=directory,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_linod_that_was_started_by_hand_is_named_with_who_started_it(
+    daemon: Daemon, one: Path, stranger: "subprocess.Popen[bytes]"
+) -> None:
+    daemon.configure(site(one))
+    daemon.start()
+
+    reason = str(until(daemon, "one", "BLOCKED").reason)
+    assert held_by(stranger.pid) in reason
+    assert re.search(rf"manage\.py linod\), started by \S+ \(pid {os.getpid()}\)$", reason)
+
+    stranger.kill()
+    stranger.wait()
+    until(daemon, "one", "RUNNING")
+
+
+def test_a_stranger_is_no_obstacle_to_other_sites(
+    daemon: Daemon, runtime: Path, one: Path, stranger: "subprocess.Popen[bytes]"
+) -> None:
+    daemon.configure(site(one) + site(make_worker(runtime / "two", "waits")))
+    daemon.start()
+
+    until(daemon, "two", "RUNNING")
+    until(daemon, "one", "BLOCKED")
+
+
+def test_a_stranger_that_came_while_a_site_was_stopped_is_seen_at_its_start(
+    daemon: Daemon, one: Path
+) -> None:
+    daemon.configure(site(one))
+    daemon.start()
+    pid_of(daemon, "one")
+    stop(daemon, "one")
+
+    with started([sys.executable, "manage.py", "linod"], one) as stranger:
+        assert held_by(stranger.pid) in daemon.cli("start", "one", code=1).stdout
+
+
+def test_who_only_lists_the_jobs_is_in_nobodys_way(daemon: Daemon, one: Path) -> None:
+    with started([sys.executable, "manage.py", "linod", "--list"], one):
+        daemon.configure(site(one))
+        daemon.start()
+
+        until(daemon, "one", "RUNNING")
+
+
+@pytest.mark.root
+@pytest.mark.needs("supervisord")
+def test_a_linod_under_supervisor_blocks_until_supervisor_has_gone(
+    daemon: Daemon, runtime: Path, one: Path
+) -> None:
+    config = runtime / "supervisor.conf"
+    config.write_text(SUPERVISOR.format(here=runtime, python=sys.executable, project=one))
+    with subprocess.Popen(
+        ["supervisord", "--configuration", str(config)], stdout=subprocess.DEVNULL
+    ) as manager:
+        try:
+            log = runtime / "sv.log"
+            eventually(lambda: log.exists() and "RUNNING state" in log.read_text(), "it runs", limit=30.0)
+            daemon.configure(site(one))
+            daemon.start()
+            by = f"started by supervisord (pid {manager.pid})"
+            first = str(until(daemon, "one", "BLOCKED").reason)
+            assert by in first
+
+            os.kill(int(first.split("pid ")[1].split()[0]), signal.SIGKILL)
+            second = eventually(
+                lambda: (reason := sites(daemon)["one"].reason) != first and reason, "its successor is seen"
+            )
+            assert by in second
+        finally:
+            manager.terminate()
+    until(daemon, "one", "RUNNING")
+
+
+def test_the_last_descriptors_are_kept_for_people(daemon: Daemon, runtime: Path) -> None:
+    names = [f"site{number}" for number in range(80)]
+    for name in names:
+        make_sleeper(runtime / name)
+    daemon.configure(
+        "".join(site(runtime / name, backoff_max=1) for name in names), daemon="starts_at_once = 0"
+    )
+    daemon.start("prlimit", "--nofile=96:96")
+
+    states = eventually(lambda: at_rest(daemon), "all run or wait")
+    assert {"RUNNING", "BACKOFF"} == set(states.values())
+    waiting = [name for name, state in states.items() if state == "BACKOFF"]
+    assert "cannot start another worker: Too many open files" in str(sites(daemon)[waiting[0]].reason)
+
+    stop(daemon, *[name for name in names if name not in waiting][:40])
+    for name in waiting:
+        until(daemon, name, "RUNNING")
+
+
+def make_sleeper(directory: Path) -> None:
+    python = directory / "env" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    (directory / "manage.py").touch()
+    python.write_text("#!/bin/sh\nexec sleep 100000\n")
+    python.chmod(0o755)
+
+
+def at_rest(daemon: Daemon) -> dict[str, str]:
+    states = {name: status.state for name, status in sites(daemon).items()}
+    return states if set(states.values()) <= {"RUNNING", "BACKOFF"} else {}
