@@ -58,6 +58,11 @@ class Machine:
             eventually(lambda: not os.path.exists(f"/proc/{self.init}"), "its processes are gone")
             self._forget()
 
+    def scrap(self) -> None:
+        """Cut the power and remove the disk."""
+        self.cut_power()
+        shutil.rmtree(self._home)
+
     def path(self, path: str) -> Path:
         """Return where ``path`` of the running machine is for us; absolute links in it mean our files."""
         return Path(f"/proc/{self.init}/root", path.lstrip("/"))
@@ -105,11 +110,6 @@ class Machine:
         isolated = ["unshare", "--mount", "--propagation=private"]
         arguments = ["sh", str(self._home / "cgroup"), self._name]
         subprocess.run([*isolated, "sh", "-c", script, *arguments], check=True)
-
-    def scrap(self) -> None:
-        """Cut the power and remove the disk."""
-        self.cut_power()
-        shutil.rmtree(self._home)
 
 
 @functools.cache
