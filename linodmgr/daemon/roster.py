@@ -2,17 +2,16 @@
 
 import logging
 from collections.abc import Iterable, Sequence
-from fnmatch import fnmatchcase
 
 from linodmgr.config import Config
 from linodmgr.core import shown
+from linodmgr.core.names import choose
 from linodmgr.core.plan import changes, plan
 from linodmgr.core.site import Site
 from linodmgr.core.states import Cleared, Event, Goal, RestartWanted, Stopped, Wanted
 from linodmgr.core.worker import pid_of
 from linodmgr.daemon.keep import Goals
 from linodmgr.daemon.loop import Loop
-from linodmgr.errors import UsageError
 
 log = logging.getLogger(__name__)
 
@@ -38,15 +37,8 @@ class Roster:
         self._loop.put_all((site.name, Wanted(Goal.UP)) for site in wanted)
 
     def expand(self, patterns: Sequence[str]) -> list[str]:
-        """Return the names that ``patterns`` (shell wildcards) stand for; none: all sites.
-
-        Raises UsageError, naming every pattern that no site has.
-        """
-        known = list(self.config.sites)
-        unknown = [pattern for pattern in patterns if not any(fnmatchcase(name, pattern) for name in known)]
-        if unknown:
-            raise UsageError(f"cannot find site {', '.join(map(repr, unknown))}: see linodmgr status")
-        return [name for name in known if not patterns or any(fnmatchcase(name, one) for one in patterns)]
+        """Return the names that ``patterns`` stand for. Raises UsageError."""
+        return choose(self.config.sites, patterns)
 
     def start(self, names: Iterable[str]) -> list[str]:
         """Want sites UP and remember it; return those that are enabled."""
