@@ -86,13 +86,16 @@ def describe(pid: int) -> Stranger | None:
     return Stranger(pid, command, _started_by(pid), uid)
 
 
-def holders(path: str) -> list[int]:
-    """Return the processes that have the lock file ``path`` open; those of other users only as root."""
-    return holders_of([path]).get(path, [])
+def holders(path: str, known: Collection[int] = ()) -> list[int]:
+    """Return the processes that have the lock file ``path`` open; those of other users only as root.
+
+    ``known``: whom to ask first; only if none of them has it, the whole host is searched.
+    """
+    return holders_of([path], known).get(path) or holders_of([path]).get(path, [])
 
 
-def holders_of(paths: Collection[str]) -> dict[str, list[int]]:
-    """Return the processes that have each of ``paths`` open, in one pass over /proc.
+def holders_of(paths: Collection[str], among: Collection[int] | None = None) -> dict[str, list[int]]:
+    """Return the processes that have each of ``paths`` open, in one pass over /proc or ``among`` some.
 
     Who took a lock may be dead (/proc/locks), who has the descriptor holds it. Only
     descriptors that bear the name of one of the files are looked at closely.
@@ -104,7 +107,8 @@ def holders_of(paths: Collection[str]) -> dict[str, list[int]]:
             files[key] = path
     names = {os.path.basename(path) for path in files.values()}
     found: dict[str, list[int]] = {}
-    for pid in _pids() if files else ():
+    pids = _pids() if among is None else among
+    for pid in pids if files else ():
         for descriptor in _descriptors(pid, names):
             key = _key(descriptor)
             if key is not None and key in files and pid not in found.get(files[key], ()):

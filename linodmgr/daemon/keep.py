@@ -27,6 +27,7 @@ class Locks:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._seen: dict[Path, tuple[int, ...]] = {}  # who held a lock of late, to be asked first
 
     def take(self, project: str) -> int:
         """Return a descriptor that holds the lock. Raises SpawnError, naming the holder."""
@@ -41,7 +42,8 @@ class Locks:
             os.close(lock)
             if not isinstance(error, BlockingIOError):
                 raise failure(f"lock {project!r}", error) from error
-            raise _held(path) from error
+            raise self._held(path) from error
+        self._seen.pop(path, None)
         return lock
 
     def holders(self, projects: Iterable[str]) -> set[int]:
@@ -52,16 +54,16 @@ class Locks:
                 paths.append(str(self._path(project)))
         return {pid for pids in strangers.holders_of(paths).values() for pid in pids}
 
+    def _held(self, path: Path) -> SpawnError:
+        pids = tuple(strangers.holders(str(path), self._seen.get(path, ())))
+        self._seen[path] = pids
+        found = [stranger for pid in pids if (stranger := strangers.describe(pid))]
+        who = ", ".join(str(stranger) for stranger in found) or "a process that cannot be seen"
+        return SpawnError(f"another linod runs for this directory: {who}", Remedy.RETRY, pids)
+
     def _path(self, project: str) -> Path:
         where = os.stat(project)
         return self._directory / f"{where.st_dev}-{where.st_ino}"
-
-
-def _held(path: Path) -> SpawnError:
-    pids = tuple(strangers.holders(str(path)))
-    found = [stranger for pid in pids if (stranger := strangers.describe(pid))]
-    who = ", ".join(str(stranger) for stranger in found) or "by a process that cannot be seen"
-    return SpawnError(f"another linod runs for this directory: {who}", Remedy.RETRY, pids)
 
 
 def lock_daemon(runtime_dir: Path) -> int:
