@@ -1,5 +1,6 @@
 """Real users and groups for tests that need more than one; only root can make them."""
 
+import contextlib
 import grp
 import os
 import pwd
@@ -8,6 +9,8 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+import psutil
 
 SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -23,8 +26,17 @@ def new_user() -> Iterator[pwd.struct_passwd]:
     try:
         yield pwd.getpwnam(name)
     finally:
+        _end_processes_of(name)  # userdel refuses while there are any
         _run("userdel", name)
         shutil.rmtree(home, ignore_errors=True)
+
+
+def _end_processes_of(name: str) -> None:
+    left = [process for process in psutil.process_iter(["username"]) if process.info["username"] == name]
+    for process in left:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(left, timeout=5)
 
 
 @contextmanager
