@@ -1,7 +1,9 @@
 """What every test gets: a short runtime directory, and a check that it leaves nothing behind."""
 
+import functools
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +14,12 @@ from tests import leftovers
 from tests.system import machine
 
 NEEDS = "needs(program): needs a program of Debian's; left out where it is not installed, except in CI"
+MOUNTS = "mounts: mounts a small disk; left out where even root may not"
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", NEEDS)
+    config.addinivalue_line("markers", MOUNTS)
     config.stash[_LEFT_OUT] = {}
 
 
@@ -46,11 +50,19 @@ def _why_not(item: pytest.Item) -> str:
         return "need root: sudo env/bin/python -m pytest -m 'root or system'"
     if booted and not os.environ.get("CI") and (reason := machine.why_not()):
         return f"boot a Debian of their own: {reason}"
+    if item.get_closest_marker("mounts") and not _may_mount():
+        return "mount a small disk, which is not allowed here"
     for marker in item.iter_markers("needs"):
         program = str(marker.args[0])
         if not os.environ.get("CI") and not shutil.which(program):
             return f"need {program}, which is not installed"
     return ""
+
+
+@functools.cache
+def _may_mount() -> bool:
+    tried = subprocess.run(["unshare", "--mount", "true"], stderr=subprocess.DEVNULL, check=False)
+    return tried.returncode == 0
 
 
 def pytest_terminal_summary(

@@ -128,8 +128,9 @@ class Goals:
             return {name for name in content["stopped"] if isinstance(name, str)}
         except FileNotFoundError:
             return set()
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             aside = self._path.with_suffix(".damaged")
             log.warning("cannot read %s: %s; it is set aside as %s", self._path, error, aside)
-            os.replace(self._path, aside)
+            with contextlib.suppress(OSError):  # a disk that lets nobody write is no reason not to run
+                os.replace(self._path, aside)
             return set()
