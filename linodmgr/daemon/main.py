@@ -30,6 +30,7 @@ from linodmgr.protocol import Listing, ListJobs
 log = logging.getLogger(__name__)
 
 USAGE = "usage: python -m linodmgr.daemon --config FILE [--background]"
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 FAREWELL = 1.0  # seconds for the last answers to be read
 STOP_MARGIN = 10.0  # seconds beside the longest stop timeout
 
@@ -106,7 +107,7 @@ class Daemon:
         self._gone = asyncio.Event()
         self._reloading = asyncio.Lock()
         here = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in STOP_SIGNALS:
             here.add_signal_handler(number, self.shut_down)
         here.add_signal_handler(signal.SIGHUP, self._reload_soon)
         reports = Reports(self._loop, listen(places.report, 0o666, None))
@@ -126,6 +127,8 @@ class Daemon:
         for socket_path in (places.control, places.report):
             socket_path.unlink(missing_ok=True)
         log.info("stopped")
+        # Whoever asks once more must not make a failure of it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {*STOP_SIGNALS, signal.SIGHUP})
         return 0
 
     def shut_down(self) -> None:
