@@ -42,7 +42,7 @@ IN_A_LOST_DIRECTORY = ("sh", "-c", 'cd "$(mktemp -d)" && rmdir "$PWD" && exec "$
 def is_alive(pid: int) -> bool:
     """Whether it is a process that runs, so no zombie."""
     try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 
@@ -199,11 +199,8 @@ def test_a_daemon_without_standard_streams_gives_its_workers_theirs(daemon: Daem
     daemon.start(*WITHOUT_STREAMS)
     until(daemon, "one", "RUNNING")
 
-    seen = json.loads(
-        eventually(
-            lambda: (project / "seen.json").exists() and (project / "seen.json").read_text(), "it writes"
-        )
-    )
+    eventually((project / "seen.json").exists, "it writes")
+    seen = json.loads((project / "seen.json").read_text())
     log = str(runtime / "log" / "one.log")
     assert [seen["descriptors"][number] for number in "012"] == ["/dev/null", log, log]
     assert "another one (pid" in daemon.cli("start", "--foreground", code=1).stderr, "the lock is whole"
@@ -216,6 +213,7 @@ def test_a_daemon_does_not_hand_on_what_it_was_made_to_ignore(daemon: Daemon, ru
     daemon.start(sys.executable, "-c", IGNORING)
     until(daemon, "one", "RUNNING")
 
+    eventually((project / "seen.json").exists, "it writes")
     seen = json.loads((project / "seen.json").read_text())
     assert (seen["ignored"], seen["blocked"]) == (["SIGPIPE", "SIGXFSZ"], [])
     assert "exited with status 7" in str(until(daemon, "dies", "BACKOFF").reason)
