@@ -1,5 +1,6 @@
 """``python -m linodmgr.daemon``: what ``linodmgr start`` executes."""
 
+import os
 import sys
 from typing import cast
 
@@ -11,7 +12,12 @@ def run() -> int:
     cast(dict[str, object], sys.modules).setdefault("ssl", None)
     from linodmgr.daemon.main import main
 
-    return main(sys.argv[1:])
+    status = main(sys.argv[1:])
+    try:
+        sys.stderr.flush()
+    except OSError:  # a full disk under our log; Python would end with 120 for it
+        os._exit(status)
+    return status
 
 
 if __name__ == "__main__":
