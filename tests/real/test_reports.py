@@ -20,8 +20,6 @@ from tests.real.puppets import Theatre, theatre
 
 UP = Wanted(Goal.UP)
 NOBODY = 65534
-SITES = 10
-ROUNDS = 20
 READY = "connect(); say(HELLO); wait_for_go(); say(READY); wait()"
 IDLES = "connect(); say(HELLO); wait_for_go(); say(IDLE)"
 # A virtualenv's python may be a script that starts the real one.
@@ -209,47 +207,6 @@ def test_a_child_that_keeps_the_connection_open_does_not_hide_the_end_of_its_wor
     stage.until("one", "IDLE")
     child = int(stage.output("one"))
     eventually(lambda: not is_alive(child), "the child has heard that nobody listens")
-
-
-def test_the_last_words_before_an_end_are_heard_each_time(stage: Theatre) -> None:
-    names = [f"site{number}" for number in range(SITES)]
-    for name in names:
-        stage.add(name, IDLES)
-    for _ in range(ROUNDS):
-        for name in names:
-            stage.put(name, UP)
-        for name in names:
-            stage.until_ended(name)
-            assert (stage.word(name), stage.reason(name)) == ("IDLE", "no jobs")
-
-
-def test_who_lacks_something_is_heard_although_it_waits_for_nothing(stage: Theatre) -> None:
-    lacks = """connect(); say(HELLO, '{"type":"missing","reason":"no settings"}'); sys.exit(78)"""
-    names = [f"site{number}" for number in range(SITES)]
-    for name in names:
-        stage.add(name, lacks)
-    for _ in range(ROUNDS):
-        for name in names:
-            stage.put(name, UP)
-        for name in names:
-            stage.until_ended(name)
-            assert stage.reason(name).startswith("no settings, next try in")
-
-
-def test_words_explain_the_death_that_follows_and_are_shown_on_one_line(stage: Theatre) -> None:
-    stage.perform(
-        "one",
-        """connect(); say(HELLO, '{"type":"remark","text":"all\\\\nwas\\\\u001b[31m lost"}'); sys.exit(3)""",
-    )
-
-    stage.until("one", "BACKOFF")
-    assert ": all was [31m lost, next try in" in stage.reason("one")
-
-
-def test_a_lie_about_its_rest_does_not_help_a_worker_that_failed(stage: Theatre) -> None:
-    stage.perform("one", f"{IDLES}; sys.exit(1)")
-
-    stage.until("one", "BACKOFF")
 
 
 def test_a_worker_that_hangs_up_runs_on(stage: Theatre) -> None:
