@@ -14,7 +14,8 @@ def run() -> int:
 
     status = main(sys.argv[1:])
     try:
-        sys.stderr.flush()
+        if sys.stderr is not None:  # as it is for who closed it
+            sys.stderr.flush()
     except OSError:  # a full disk under our log; Python would end with 120 for it
         os._exit(status)
     return status
