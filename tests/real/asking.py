@@ -55,3 +55,9 @@ def pid_of(daemon: Daemon, name: str) -> int:
     pid = until(daemon, name, "RUNNING").pid
     assert pid is not None
     return pid
+
+
+def ready(daemon: Daemon, name: str) -> int:
+    """Return the pid of a site once its worker has said ready: before that, a signal ends any of them."""
+    eventually(lambda: daemon.log(name).endswith("ready\n"), f"{name} is ready")
+    return pid_of(daemon, name)

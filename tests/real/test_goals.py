@@ -10,7 +10,7 @@ import pytest
 
 from linodmgr.daemon.keep import Goals
 from tests.eventually import eventually
-from tests.real.asking import pid_of, sites, start, stop, until
+from tests.real.asking import pid_of, ready, sites, start, stop, until
 from tests.real.daemon_fixture import Daemon
 from tests.real.worker_sites import make_worker, site
 
@@ -26,7 +26,7 @@ def test_stopped_by_hand_survives_every_end_of_the_daemon(
     daemon.configure(two_sites(runtime))
     daemon.start()
     pid_of(daemon, "one")
-    other = pid_of(daemon, "two")
+    other = ready(daemon, "two")
     stop(daemon, "one")
     assert daemon.process is not None
 
@@ -136,7 +136,7 @@ def test_a_wish_is_stored_before_it_is_fulfilled(daemon: Daemon, runtime: Path) 
     project = make_worker(runtime / "one", "ignores_term")
     daemon.configure(site(project, stop_timeout=60))
     daemon.start()
-    pid = pid_of(daemon, "one")
+    pid = ready(daemon, "one")
     daemon.cli("stop", "--no-wait", "one")
     daemon.kill()
     os.kill(pid, signal.SIGKILL)

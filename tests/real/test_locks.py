@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.eventually import eventually
-from tests.real.asking import pid_of, sites, stop, until
+from tests.real.asking import pid_of, ready, sites, stop, until
 from tests.real.daemon_fixture import Daemon
 from tests.real.worker_sites import make_worker, site
 
@@ -114,7 +114,7 @@ def test_workers_outlive_a_daemon_that_is_killed_and_the_next_one_waits_for_them
     names = ["one", "two", "three"]
     daemon.configure("".join(site(make_worker(runtime / name, "waits"), backoff_max=1000) for name in names))
     daemon.start()
-    old = {name: pid_of(daemon, name) for name in names}
+    old = {name: ready(daemon, name) for name in names}
     daemon.kill()
     assert all(Path(f"/proc/{pid}").exists() for pid in old.values())
 
@@ -130,7 +130,7 @@ def test_workers_outlive_a_daemon_that_is_killed_and_the_next_one_waits_for_them
 def test_a_daemon_that_stops_leaves_alone_whom_it_waits_for(daemon: Daemon, one: Path) -> None:
     daemon.configure(site(one))
     daemon.start()
-    old = pid_of(daemon, "one")
+    old = ready(daemon, "one")
     daemon.kill()
     daemon.start()
     until(daemon, "one", "BLOCKED")

@@ -11,7 +11,7 @@ import pytest
 from linodmgr.cli.client import Refusal
 from linodmgr.protocol import Reload
 from tests.eventually import eventually
-from tests.real.asking import ask, done, pid_of, sites, stop, until
+from tests.real.asking import ask, done, pid_of, ready, sites, stop, until
 from tests.real.daemon_fixture import Daemon
 from tests.real.worker_sites import make_worker, site
 
@@ -126,7 +126,7 @@ def test_what_is_removed_and_comes_back_while_it_stops_is_started_again(
     project = make_worker(runtime / "one", "ignores_term")
     daemon.configure(site(project, stop_timeout=1))
     daemon.start()
-    pid = pid_of(daemon, "one")
+    pid = ready(daemon, "one")
     daemon.configure("")
     assert done(daemon, Reload(wait=False)).lines == ["one: removed", "0 unchanged"]
 
@@ -142,7 +142,7 @@ def test_a_site_that_is_renamed_waits_for_its_old_worker_and_then_runs(daemon: D
     project = make_worker(runtime / "one", "ignores_term")
     daemon.configure(site(project, stop_timeout=0.5))
     daemon.start()
-    pid = pid_of(daemon, "one")
+    pid = ready(daemon, "one")
 
     daemon.configure(site(project, name="uno", stop_timeout=0.5))
     told = done(daemon, Reload())
@@ -157,7 +157,7 @@ def test_two_sites_that_swap_their_directories_both_run(daemon: Daemon, runtime:
     two = make_worker(runtime / "two", "ignores_term")
     daemon.configure(site(one, name="a", stop_timeout=0.5) + site(two, name="b", stop_timeout=0.5))
     daemon.start()
-    before = {pid_of(daemon, "a"), pid_of(daemon, "b")}
+    before = {ready(daemon, "a"), ready(daemon, "b")}
 
     daemon.configure(site(one, name="b", stop_timeout=0.5) + site(two, name="a", stop_timeout=0.5))
     told = done(daemon, Reload())
@@ -269,7 +269,7 @@ def test_a_reload_in_the_middle_of_the_end_starts_nothing(daemon: Daemon, runtim
     more = [make_worker(runtime / f"more{number}", "waits") for number in range(5)]
     daemon.configure(site(slow, stop_timeout=1))
     daemon.start()
-    pid_of(daemon, "slow")
+    ready(daemon, "slow")
     daemon.configure(site(slow, stop_timeout=1) + "".join(map(site, more)))
 
     os.kill(daemon.pid, signal.SIGHUP)
