@@ -14,7 +14,7 @@ import pytest
 
 from linodmgr.protocol import Answer, Done, Refused, Start, Stop
 from tests.eventually import eventually
-from tests.real.asking import pid_of, ready, sites, stop, until
+from tests.real.asking import pid_of, sites, stop, until
 from tests.real.control_desk import hear, say
 from tests.real.daemon_fixture import Daemon
 from tests.real.worker_sites import make_worker, site
@@ -144,9 +144,9 @@ def test_sites_without_a_process_hold_nobody_up(daemon: Daemon, runtime: Path) -
 
 
 def test_clients_hear_how_it_ends(daemon: Daemon, runtime: Path) -> None:
-    daemon.configure(site(make_worker(runtime / "one", "ignores_term"), stop_timeout=1))
+    daemon.configure(site(make_worker(runtime / "one", "ignores_term"), stop_timeout=1, settle=60))
     daemon.start()
-    ready(daemon, "one")
+    eventually(lambda: "ready" in daemon.log("one"), "it ignores the signal, and is STARTING")
     heard: dict[str, list[Answer]] = {}
 
     def listen(name: str, connection: socket.socket) -> None:
