@@ -1,5 +1,6 @@
 """Who a site's processes run as: the rules. Never root unless the file says so for that site."""
 
+import errno
 import os
 import stat
 from collections.abc import Iterable, Mapping
@@ -60,6 +61,7 @@ def owner_of(site: Site) -> int:
             status = os.stat(path) if path == site.directory else os.lstat(path)
         except OSError as error:
             text = f"cannot be told from the owner of {path!r}: {why(error)}: {SAY}"
+            text += f", or make {what} and say linodmgr reload" if error.errno == errno.ENOENT else ""
             raise NoIdentity("user", text) from error
         if what == "manage.py" and stat.S_ISLNK(status.st_mode):
             raise NoIdentity("user", f"cannot be told from the owner of {path!r}, which is a link: {SAY}")

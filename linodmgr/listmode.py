@@ -50,6 +50,10 @@ def _started(site: Site, runner_dir: Path) -> Iterator[subprocess.Popen[bytes]]:
             **start, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
     except FileNotFoundError as error:
+        if not os.path.lexists(site.directory):
+            raise NoListing(f"cannot enter directory {site.directory!r}: {error.strerror}") from error
+        if os.path.lexists(python):
+            raise NoListing(f"cannot run {python}: what it needs does not exist") from error
         raise NoListing(f"no virtualenv: {python} does not exist") from error
     except OSError as error:
         raise NoListing(f"cannot run {python}: {error.strerror}") from error

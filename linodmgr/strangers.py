@@ -25,7 +25,9 @@ class Stranger:
 
 
 def find(directories: Mapping[tuple[int, int], str], ours: Collection[int]) -> dict[str, list[Stranger]]:
-    """Return the strangers by what ``directories`` calls the st_dev and st_ino of their current directory.
+    """Return the strangers by what ``directories`` calls the st_dev and st_ino of their directory.
+
+    That is their current one, or the one of the manage.py that they run.
 
     ``ours``: processes that do not count, nor do their descendants. One pass over /proc; a
     process whose arguments do not look like a linod costs one read.
@@ -33,10 +35,10 @@ def find(directories: Mapping[tuple[int, int], str], ours: Collection[int]) -> d
     matches: dict[int, tuple[int, int]] = {}
     own = frozenset(ours)
     for pid in _pids():
-        if pid not in own and is_linod(_arguments(pid)):
-            key = _current_directory(pid)
-            if key is not None and key in directories:
-                matches[pid] = key
+        if pid not in own and is_linod(arguments := _arguments(pid)):
+            for key in _directories(pid, arguments):
+                if key in directories:
+                    matches[pid] = key
     found: dict[str, list[Stranger]] = {}
     for pid, key in matches.items():
         ancestors = list(_ancestors(pid))
@@ -70,6 +72,11 @@ def _is_runner(arguments: list[bytes]) -> bool:
     return len(arguments) > 2 and arguments[1].endswith(b"/runner.py") and b"--mode=run" in arguments
 
 
+def is_worker(pid: int) -> bool:
+    """Tell whether this looks like a worker of a daemon that runs, for who may not see the locks."""
+    return _is_runner(_arguments(pid)) and _parent(pid) > 1
+
+
 def describe(pid: int) -> Stranger | None:
     """Return who the process ``pid`` is and who started it, None if it has ended."""
     try:
@@ -84,6 +91,11 @@ def describe(pid: int) -> Stranger | None:
     if len(command) > COMMAND_SHOWN:
         command = command[: COMMAND_SHOWN - 4] + " ..."
     return Stranger(pid, command, _started_by(pid), uid)
+
+
+def is_orphan(pid: int) -> bool:
+    """Tell whether who started the process has ended."""
+    return _parent(pid) <= 1
 
 
 def holders(path: str, known: Collection[int] = ()) -> list[int]:
@@ -141,8 +153,17 @@ def _arguments(pid: int) -> list[bytes]:
     return content.rstrip(b"\0").split(b"\0") if content else []
 
 
-def _current_directory(pid: int) -> tuple[int, int] | None:
-    return _key(f"/proc/{pid}/cwd")
+def _directories(pid: int, arguments: list[bytes]) -> Iterator[tuple[int, int]]:
+    """Yield st_dev and st_ino of where a process is, and of where the scripts are that it was told to run.
+
+    Supervisor, cron and systemd may start ``/srv/noi/manage.py`` from anywhere.
+    """
+    current = f"/proc/{pid}/cwd"
+    scripts = (os.fsdecode(argument) for argument in arguments[1:] if argument.endswith(b".py"))
+    for place in (current, *(os.path.dirname(os.path.join(current, script)) for script in scripts)):
+        key = _key(place)
+        if key is not None:
+            yield key
 
 
 def _key(path: str) -> tuple[int, int] | None:

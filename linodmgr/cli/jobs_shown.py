@@ -12,16 +12,17 @@ from linodmgr.core.never import assert_never
 
 OK = "ok"
 DISABLED = "DISABLED"
+RUNNING = "running"
 NO_LINOD = "does not use linod"
 NO_JOBS = "no jobs"
 UNKNOWN = "-"
-QUIET = (OK, NO_LINOD, NO_JOBS, UNKNOWN)
+QUIET = (OK, RUNNING, NO_LINOD, NO_JOBS, UNKNOWN)
 
 
 def style(state: str) -> str:
     """Return the style of a cell in the last column, where a reason stands for a site that did not answer."""
     if state in QUIET:
-        return "green" if state == OK else "dim"
+        return "green" if state in (OK, RUNNING) else "dim"
     return "yellow" if state.startswith(DISABLED) else "red"
 
 
@@ -107,6 +108,8 @@ def _shown(answered: Answered, job: ListedJob) -> ShownJob:
 def _state(answered: Answered, job: ListedJob) -> str | None:
     if not job.enabled:
         return DISABLED
+    if job.running:
+        return RUNNING
     return OK if answered.site.enabled else None
 
 

@@ -27,6 +27,7 @@ class ListedJob(Struct, frozen=True):
     next_run: Instant | None = None
     enabled: bool = True
     why: str | None = None  # it is not enabled
+    running: bool = False  # as the site's database says: since its last run, unless its process has died
     text: str = ""  # the line that `manage.py linod --list` prints
 
 

@@ -85,7 +85,7 @@ class Control:
                 self.steward.shut_down()
                 client.wait_for(list(self.roster.config.sites), [], True)
             case _ if self.closing:
-                client.finish(Refused("cannot do that: the daemon is stopping"))
+                client.finish(Refused(f"cannot {_verb(request)}: the daemon is stopping"))
             case Start(sites, wait):
                 names = self.roster.expand(sites)
                 client.wait_for(self.roster.start(names), self._disabled(sites, names), wait)
@@ -253,3 +253,7 @@ class Client(asyncio.Protocol):
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
+
+
+def _verb(request: Request) -> str:
+    return str(type(request).__struct_config__.tag)

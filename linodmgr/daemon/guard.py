@@ -63,6 +63,12 @@ class Guard:
             return f"another linod runs for this directory: {_words(found)}"
         return ""
 
+    def in_the_way(self, name: str) -> str:
+        """Return which of the processes that were once in the way of ``name`` still are, in words."""
+        pids = [pid for whose, pid in self._watched if whose == name]
+        found = [stranger for pid in sorted(pids) if (stranger := strangers.describe(pid))]
+        return f"another linod runs for this directory: {_words(found)}" if found else ""
+
     def watch(self, name: str, pids: Iterable[int]) -> None:
         """Call back for ``name`` some seconds after each of ``pids`` has ended."""
         loop = asyncio.get_running_loop()

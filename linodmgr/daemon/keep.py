@@ -33,6 +33,9 @@ class Locks:
         """Return a descriptor that holds the lock. Raises SpawnError, naming the holder."""
         try:
             path = self._path(project)
+        except OSError as error:
+            raise failure(f"enter directory {project!r}", error) from error
+        try:
             lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise failure(f"lock {project!r}", error) from error
@@ -59,6 +62,9 @@ class Locks:
         self._seen[path] = pids
         found = [stranger for pid in pids if (stranger := strangers.describe(pid))]
         who = ", ".join(str(stranger) for stranger in found) or "a process that cannot be seen"
+        left = [str(pid) for pid in pids if strangers.is_orphan(pid)]
+        if left:  # only we take locks, so an orphan has lost its daemon
+            who += f"; an earlier daemon left it: end it with kill {' '.join(left)}"
         return SpawnError(f"another linod runs for this directory: {who}", Remedy.RETRY, pids)
 
     def _path(self, project: str) -> Path:

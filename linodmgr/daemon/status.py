@@ -6,6 +6,7 @@ from datetime import datetime
 
 from linodmgr import __version__
 from linodmgr.core import shown
+from linodmgr.core.states import Stopped
 from linodmgr.core.worker import is_failing, pid_of
 from linodmgr.daemon.logs import Logs
 from linodmgr.daemon.loop import Loop
@@ -33,7 +34,7 @@ class Status:
     def result(self, name: str) -> Result:
         """Return what became of a site, with its last output if it is not as wanted."""
         worker = self._loop.fleet[name]
-        ok = shown.is_as_wanted(worker)
+        ok = shown.is_as_wanted(worker) and not self._lingers(name)
         output = () if ok else tuple(self._logs.tail(name))
         return Result(name, shown.word(worker), ok, self._reason(name), output, pid_of(worker))
 
@@ -65,7 +66,14 @@ class Status:
         )
 
     def _reason(self, name: str) -> str:
-        return self._loop.reason(name) or ("" if self._loop.sites[name].enabled else DISABLED)
+        disabled = "" if self._loop.sites[name].enabled else DISABLED
+        return self._loop.reason(name) or self._lingers(name) or disabled
+
+    def _lingers(self, name: str) -> str:
+        """Return which linod goes on for a stopped site because it is none of ours, in words."""
+        if not isinstance(self._loop.fleet[name].state, Stopped):
+            return ""
+        return self._loop.guard.in_the_way(name)
 
 
 def _rfc3339(instant: datetime) -> str:

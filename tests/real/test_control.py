@@ -245,7 +245,8 @@ def test_300_clients_at_once_that_ask_and_go_away_leave_nothing(open_desk: Desk)
 def test_a_daemon_that_is_stopping_begins_nothing_new(open_desk: Desk, request_: protocol.Request) -> None:
     open_desk.control.closing = True
 
-    assert refusal(open_desk.ask(request_)).reason == "cannot do that: the daemon is stopping"
+    verb = request_.__struct_config__.tag
+    assert refusal(open_desk.ask(request_)).reason == f"cannot {verb}: the daemon is stopping"
     assert works(open_desk), "how it goes can be seen"
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.real.django_sites import write_python
 
-PAGE = Path(__file__).parents[2] / "docs" / "linod.md"
+PAGE = Path(__file__).parents[2] / "linodmgr" / "linod" / "README.md"
 BLOCK = re.compile(r"(?:(Write|Add to) `([^`]+)`:\n\n)?^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 FLAGS = doctest.ELLIPSIS | doctest.REPORT_NDIFF
 

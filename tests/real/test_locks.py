@@ -127,6 +127,22 @@ def test_workers_outlive_a_daemon_that_is_killed_and_the_next_one_waits_for_them
         assert pid_of(daemon, name) != old[name]
 
 
+def test_a_stop_says_who_goes_on_because_an_earlier_daemon_left_it(daemon: Daemon, one: Path) -> None:
+    daemon.configure(site(one))
+    daemon.start()
+    old = ready(daemon, "one")
+    daemon.kill()
+    daemon.start()
+    assert f"end it with kill {old}" in str(until(daemon, "one", "BLOCKED").reason)
+
+    said = daemon.cli("stop", "one", code=1).stdout
+
+    assert said.startswith("one: STOPPED: ")
+    assert f"another linod runs for this directory: pid {old} " in said
+    os.kill(old, signal.SIGTERM)
+    eventually(lambda: until(daemon, "one", "STOPPED").reason is None, "it has ended")
+
+
 def test_a_daemon_that_stops_leaves_alone_whom_it_waits_for(daemon: Daemon, one: Path) -> None:
     daemon.configure(site(one))
     daemon.start()
@@ -255,35 +271,3 @@ def test_a_linod_under_supervisor_blocks_until_supervisor_has_gone(
         finally:
             manager.terminate()
     until(daemon, "one", "RUNNING")
-
-
-def test_the_last_descriptors_are_kept_for_people(daemon: Daemon, runtime: Path) -> None:
-    names = [f"site{number}" for number in range(80)]
-    for name in names:
-        make_sleeper(runtime / name)
-    daemon.configure(
-        "".join(site(runtime / name, backoff_max=1) for name in names), daemon="starts_at_once = 0"
-    )
-    daemon.start("prlimit", "--nofile=96:96")
-
-    states = eventually(lambda: at_rest(daemon), "all run or wait")
-    assert {"RUNNING", "BACKOFF"} == set(states.values())
-    waiting = [name for name, state in states.items() if state == "BACKOFF"]
-    assert "cannot start another worker: Too many open files" in str(sites(daemon)[waiting[0]].reason)
-
-    stop(daemon, *[name for name in names if name not in waiting][:40])
-    for name in waiting:
-        until(daemon, name, "RUNNING")
-
-
-def make_sleeper(directory: Path) -> None:
-    python = directory / "env" / "bin" / "python"
-    python.parent.mkdir(parents=True)
-    (directory / "manage.py").touch()
-    python.write_text("#!/bin/sh\nexec sleep 100000\n")
-    python.chmod(0o755)
-
-
-def at_rest(daemon: Daemon) -> dict[str, str]:
-    states = {name: status.state for name, status in sites(daemon).items()}
-    return states if set(states.values()) <= {"RUNNING", "BACKOFF"} else {}

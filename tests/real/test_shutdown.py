@@ -168,7 +168,7 @@ def test_clients_hear_how_it_ends(daemon: Daemon, runtime: Path) -> None:
         last = heard[name][-1]
         assert isinstance(last, Done)
         assert [result.state for result in last.results] == ["STOPPED"]
-    assert heard["late"] == [Refused("cannot do that: the daemon is stopping")]
+    assert heard["late"] == [Refused("cannot start: the daemon is stopping")]
     assert heard["silent"] == []
     assert daemon.stop() == 0
 

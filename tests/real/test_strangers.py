@@ -109,9 +109,24 @@ def test_what_runs_no_jobs_is_no_stranger(project: Path, start: Start, arguments
 
 
 def test_a_linod_of_another_directory_is_no_stranger(project: Path, start: Start, runtime: Path) -> None:
-    start(PYTHON, str(project / "manage.py"), "linod", cwd=runtime)
+    other = runtime / "other"
+    other.mkdir()
+    (project / "manage.py").rename(other / "manage.py")
+    start(PYTHON, "manage.py", "linod", cwd=other)
 
     assert _find(project) == []
+
+
+@pytest.mark.parametrize("prefix", ["", "../"], ids=["absolute", "relative"])
+def test_a_linod_that_was_started_from_elsewhere_is_found_by_its_manage_py(
+    project: Path, start: Start, runtime: Path, prefix: str
+) -> None:
+    elsewhere = runtime / "elsewhere"
+    elsewhere.mkdir()
+    script = os.path.relpath(project / "manage.py", elsewhere) if prefix else str(project / "manage.py")
+    process = start(PYTHON, "-u", script, "linod", cwd=elsewhere)
+
+    assert [stranger.pid for stranger in _find(project)] == [process.pid]
 
 
 def test_ours_and_what_they_started_are_no_strangers(project: Path, start: Start) -> None:

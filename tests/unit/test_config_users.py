@@ -101,7 +101,8 @@ def test_what_is_missing_blocks_a_site_without_a_user(tmp_path: Path, what: str)
 
     problem = _user_problem(write(tmp_path, '[[site]]\ndirectory = "noi"'))
     assert problem.startswith("cannot be told from the owner of ")
-    assert problem.endswith("no such file or directory: say user = ...")
+    assert "no such file or directory: say user = ..., or make " in problem
+    assert problem.endswith(" and say linodmgr reload")
 
 
 @pytest.mark.root

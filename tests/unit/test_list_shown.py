@@ -74,6 +74,12 @@ def test_sites_without_jobs_and_sites_that_did_not_answer_have_a_row_each() -> N
     assert [row[-1] for row in rows] == ["no jobs", "does not use linod", "exited with status 1"]
 
 
+def test_a_job_that_its_site_says_is_running_is_shown_so() -> None:
+    [row] = cells(answered(job(running=True)))
+
+    assert row[-1] == "running"
+
+
 def test_the_json_has_the_promised_fields_and_unknown_is_null() -> None:
     failed = Unanswered(NOI, "exited with status 1")
     outcomes: list[Outcome] = [answered(job(next_run=NOW)), answered(), failed]
