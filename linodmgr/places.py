@@ -1,5 +1,6 @@
 """Where linodmgr's files are. Imports nothing heavy: every command of a person needs it."""
 
+import contextlib
 import os
 import stat
 from collections.abc import Mapping
@@ -50,6 +51,16 @@ def config_path(option: str | None) -> Path:
     return SYSTEM_CONFIG if not own.exists() and SYSTEM_CONFIG.exists() else own
 
 
+def is_above_us(config: Path) -> bool:
+    """Tell whether ``config`` is root's and we are not root: its sites are those of root's daemon."""
+    if os.geteuid() == 0:
+        return False
+    try:
+        return config.stat().st_uid == 0
+    except OSError:
+        return config == SYSTEM_CONFIG
+
+
 def default_places(config: Path | None = None) -> Places:
     """Return the places of a daemon whose configuration ``config`` moves nothing.
 
@@ -61,8 +72,9 @@ def default_places(config: Path | None = None) -> Places:
 def locate(config: Path) -> Places:
     """Return the places of the daemon that uses ``config``, looking at nothing but its three directories.
 
-    A text that does not mention them is not parsed, so people can talk to a running
-    daemon while the file is being edited; a file that cannot be read moves nothing.
+    People can talk to a running daemon while the file is being edited: of a text that
+    is not TOML the lines count that can be understood. A text that does not mention the
+    directories is not parsed, and a file that cannot be read moves nothing.
     Raises ConfigError.
     """
     try:
@@ -71,8 +83,10 @@ def locate(config: Path) -> Places:
         return default_places(config)
     if "\\" not in text and not any(key in text for key in MOVABLE):
         return default_places(config)
-    daemon = parse(text, config).get("daemon")
-    table = daemon if isinstance(daemon, dict) else {}
+    try:
+        table = _daemon_table(text, config)
+    except ConfigError:
+        return placed(config, _understood(text, config))
     problems = [f"{show(config)}: daemon.{key}: {text}" for key, text in misplaced(config, table).items()]
     if problems:
         raise ConfigError(problems)
@@ -106,6 +120,26 @@ def placed(config: Path | None, daemon: Mapping[str, Any]) -> Places:
         log = state / "log"
         runtime = moved.get("runtime_dir") or _own_runtime_dir()
     return Places(runtime, moved.get("state_dir", state), moved.get("log_dir", log), lock_dir=state / "locks")
+
+
+def _daemon_table(text: str, config: Path) -> dict[str, Any]:
+    """Return the table [daemon] in ``text``, empty if there is none. Raises ConfigError."""
+    daemon = parse(text, config).get("daemon")
+    return daemon if isinstance(daemon, dict) else {}
+
+
+def _understood(text: str, config: Path) -> dict[str, Any]:
+    """Return the directories that lines of the table [daemon] move; what stands first counts."""
+    found: dict[str, Any] = {}
+    header = ""
+    for line in map(str.strip, text.split("\n")):
+        if line.startswith("["):
+            header = line
+        elif "\\" in line or any(key in line for key in MOVABLE):
+            with contextlib.suppress(ConfigError):
+                found = _daemon_table(f"{header}\n{line}", config) | found
+    wrong = misplaced(config, found)
+    return {key: found[key] for key in MOVABLE if key in found and key not in wrong}
 
 
 def _home(variable: str, usual: str) -> Path:

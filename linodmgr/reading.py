@@ -1,7 +1,9 @@
 """A configuration file → its table. Read once, bounded, and as root only where nobody else may write."""
 
+import ast
 import importlib
 import os
+import re
 import stat
 import sys
 from pathlib import Path
@@ -16,7 +18,15 @@ _WORDS = {  # for what the parser says
     "invalid value": "is no value: a text needs quotes",
     "invalid statement": "is neither KEY = VALUE nor [TABLE]",
     "cannot overwrite a value": "sets what is set already",
+    "unclosed array": "the closing bracket of a list is missing",
 }
+_WORDS_OF_TABLES = {  # the parser names the table as a tuple
+    "cannot declare": "stands twice",
+    "cannot redefine namespace": "is written in two ways",
+    "cannot mutate immutable namespace": "is closed: nothing can be added to it",
+}
+_ABOUT_TABLE = re.compile(rf"({'|'.join(_WORDS_OF_TABLES)}) (\(.*\))(?: twice)?")
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -120,9 +130,24 @@ def _where(message: str, text: str) -> str:
     reason = reason[:1].lower() + reason[1:]
     if not at:
         return "holds a number that is too long"
-    line, column = _position(text)
-    position = f"line {line}, column {column}" if at.startswith("end") else at.rstrip(")")
-    return f"{position}: {_WORDS.get(reason, reason)}"
+    if at.startswith("end"):
+        line, column = _position(text)
+        if reason == "invalid value":
+            reason = "a value or a closing bracket is missing"
+        return f"line {line}, column {column}: {_worded(reason)}"
+    return f"{at.rstrip(')')}: {_worded(reason)}"
+
+
+def _worded(reason: str) -> str:
+    """Return what the parser said in our words, if we have some.
+
+    >>> _worded("cannot declare ('defaults', 'a b') twice")
+    "[defaults.'a b'] stands twice"
+    """
+    if about := _ABOUT_TABLE.fullmatch(reason):
+        keys = (key if _BARE_KEY.fullmatch(key) else repr(key) for key in ast.literal_eval(about[2]))
+        return f"[{'.'.join(keys)}] {_WORDS_OF_TABLES[about[1]]}"
+    return _WORDS.get(reason, reason)
 
 
 def _position(text: str) -> tuple[int, int]:

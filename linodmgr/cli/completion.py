@@ -3,14 +3,17 @@
 import click
 from click.shell_completion import get_completion_class
 
+from linodmgr.errors import UsageError
+
 PROGRAM = "linodmgr"
 VARIABLE = "_LINODMGR_COMPLETE"
+SHELLS = ("bash", "zsh", "fish")
 
 
 @click.command("completion")
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.argument("shell", type=click.Choice(SHELLS), metavar=f"{{{'|'.join(SHELLS)}}}", required=False)
 @click.pass_context
-def command(context: click.Context, shell: str) -> None:
+def command(context: click.Context, shell: str | None) -> None:
     """Print what makes a shell complete commands and names of sites.
 
     \b
@@ -18,6 +21,8 @@ def command(context: click.Context, shell: str) -> None:
     zsh:  linodmgr completion zsh > "${fpath[1]}/_linodmgr"
     fish: linodmgr completion fish > ~/.config/fish/completions/linodmgr.fish
     """
+    if shell is None:  # not left to click, which would say it in four lines
+        raise UsageError("missing argument: say bash, zsh or fish")
     kind = get_completion_class(shell)
     assert kind is not None, "click knows these three"
     click.echo(kind(context.find_root().command, {}, PROGRAM, VARIABLE).source())

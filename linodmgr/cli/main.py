@@ -5,11 +5,15 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from linodmgr import __version__
 from linodmgr.errors import ConfigError, LinodmgrError
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 INTERRUPTED = 130  # what shells say of a process that Ctrl-C ended
 
@@ -40,6 +44,22 @@ class LazyGroup(click.Group):
         return command
 
 
+class OutputLost(OSError):
+    """Standard output takes no more, perhaps because the disk is full."""
+
+
+class Output(io.FileIO):
+    """Standard output, whose problems can be told from those of all other files."""
+
+    def write(self, data: "ReadableBuffer", /) -> int:
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OutputLost(error.errno, error.strerror) from error
+
+
 @click.group(
     cls=LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]}
 )
@@ -68,9 +88,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         code = _run(arguments)
         sys.stdout.flush()
-    except BrokenPipeError:
-        # Nobody reads any more; what is still buffered must not fail once more when Python ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # nobody reads any more
+        _give_up_output()
+        code = 1
+    except OutputLost as error:
+        _give_up_output()
+        _tell(f"cannot write the output: {error.strerror}")
         code = 1
     sys.exit(code)
 
@@ -115,3 +138,15 @@ def _prepare_output() -> None:
             setattr(sys, name, io.TextIOWrapper(io.FileIO(os.devnull, "w")))
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout is sys.__stdout__:
+        sys.stdout = io.TextIOWrapper(
+            io.BufferedWriter(Output(sys.stdout.fileno(), "w", closefd=False)),
+            encoding=sys.stdout.encoding,
+            errors=sys.stdout.errors,
+            line_buffering=sys.stdout.line_buffering,
+        )
+
+
+def _give_up_output() -> None:
+    """Make sure that what is still buffered does not fail once more when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

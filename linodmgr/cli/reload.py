@@ -3,6 +3,7 @@
 import click
 
 from linodmgr.cli import client, options, telling
+from linodmgr.errors import ConfigError
 from linodmgr.protocol import Reload
 
 
@@ -15,4 +16,10 @@ def command(context: click.Context, no_wait: bool) -> None:
     If it cannot be used, the daemon keeps the old one and says why.
     """
     answers = client.ask(options.places(context).control, Reload(wait=not no_wait), within=None)
-    context.exit(telling.tell(telling.follow(answers, "reloading"), waited=not no_wait))
+    try:
+        done = telling.follow(answers, "reloading")
+    except client.Refusal as refusal:
+        if refusal.exit_code != ConfigError.exit_code:
+            raise
+        raise ConfigError([*str(refusal).split("\n"), "the old configuration is kept"]) from refusal
+    context.exit(telling.tell(done, waited=not no_wait))

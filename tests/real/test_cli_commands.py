@@ -1,6 +1,7 @@
 """What start, stop, restart and reload ask the daemon, what they say, and how they end."""
 
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -99,10 +100,32 @@ def test_reload_prints_what_was_done(runtime: Path) -> None:
 
 
 def test_a_refusal_has_the_daemons_words_and_exit_code(runtime: Path) -> None:
-    with fake_daemon(runtime, Refused("sites.toml: line 3, column 1: expected '='", 78)):
+    with fake_daemon(runtime, Refused("cannot reload: the daemon is stopping")):
         done = linodmgr(runtime, "reload")
 
-    assert (done.stderr, done.returncode) == ("linodmgr: sites.toml: line 3, column 1: expected '='\n", 78)
+    assert (done.stderr, done.returncode) == ("linodmgr: cannot reload: the daemon is stopping\n", 1)
+
+
+def test_a_refused_reload_says_every_problem_and_that_the_old_configuration_is_kept(runtime: Path) -> None:
+    with fake_daemon(runtime, Refused("sites.toml: unknown key 'a'\nsites.toml: unknown key 'b'", 78)):
+        done = linodmgr(runtime, "reload")
+
+    assert done.stderr.splitlines() == [
+        "linodmgr: sites.toml: unknown key 'a'",
+        "linodmgr: sites.toml: unknown key 'b'",
+        "linodmgr: the old configuration is kept",
+    ]
+    assert (done.stdout, done.returncode) == ("", 78)
+
+
+@pytest.mark.parametrize("command", ["status", "stop", "reload"])
+def test_a_file_that_is_being_edited_does_not_hide_the_daemon(runtime: Path, command: str) -> None:
+    with fake_daemon(runtime, Snapshot("0.1.0", 1, []), Done()) as requests:
+        with (runtime / "sites.toml").open("a") as config:
+            config.write("[[site]]\ndirectory = /srv")
+        done = linodmgr(runtime, command)
+
+    assert (done.stderr, done.returncode, len(requests)) == ("", 0, 1)
 
 
 @pytest.mark.parametrize("command", ["stop", "restart", "reload"])
@@ -120,6 +143,7 @@ def test_only_start_works_without_a_daemon(runtime: Path, command: str) -> None:
         (["start", "--foreground", "noi"], "cannot start only some sites in the foreground"),
         (["begin"], "no such command 'begin': see 'linodmgr --help'"),
         (["logs", "-n", "-1"], "'linodmgr logs --help'"),
+        (["completion"], "linodmgr: missing argument: say bash, zsh or fish\n"),
         (["completion", "tcsh"], "'linodmgr completion --help'"),
     ],
 )
@@ -168,6 +192,28 @@ def test_a_reader_that_goes_away_is_no_disaster(runtime: Path) -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
         process.wait(timeout=30)
+
+
+@pytest.mark.parametrize("size", [1, 100_000])
+@pytest.mark.parametrize("arguments", [["status"], ["status", "--json"], ["--help"], ["completion", "zsh"]])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_output_that_cannot_be_written_is_told(
+    runtime: Path, arguments: list[str], size: int, unbuffered: str
+) -> None:
+    site = SiteStatus("noi", "/srv/noi", "RUNNING", "UP", 1, None, 1.0, 0, "x" * size, None, None, None)
+    with fake_daemon(runtime, Snapshot("0.1.0", 1, [site]), Done()), open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [LINODMGR, *arguments],
+            env=environment(runtime, PYTHONUNBUFFERED=unbuffered),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    assert done.stderr == "linodmgr: cannot write the output: No space left on device\n"
+    assert done.returncode == 1
 
 
 def test_closed_standard_output_is_no_disaster(runtime: Path) -> None:

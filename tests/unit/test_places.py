@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from linodmgr.errors import ConfigError, LinodmgrError
-from linodmgr.places import SYSTEM_CONFIG, Places, config_path, default_places, locate
+from linodmgr.places import SYSTEM_CONFIG, Places, config_path, default_places, locate, placed
 from tests.configs import write
 
 NOBODY = 65534
@@ -153,12 +153,26 @@ def test_a_key_may_be_written_with_escapes(tmp_path: Path) -> None:
     assert locate(write(tmp_path, '[daemon]\n"log\\u005fdir" = "log"')).log_dir == tmp_path / "log"
 
 
-def test_a_text_that_moves_something_must_be_toml(tmp_path: Path) -> None:
-    path = write(tmp_path, "[daemon]\nlog_dir = log")
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[daemon]\nruntime_dir = "run"\nlog_dir = log\n[[site]]\nname = noi',
+        '[daemon] # ours\r\n  runtime_dir = "run" # here\r\nstate_dir = 5\r\n[[site',
+        '[daemon]\ninclude = [\n"a"\n"runtime\\u005fdir" = "run"\n[defaults]\nlog_dir = "/srv"',
+        'daemon.runtime_dir = "run"\n= 1\n[[site]]\nlog_dir = "/srv"',
+        '[daemon]\nruntime_dir = "run"\nruntime_dir = "second"\n[daemon]\nruntime_dir = "third"',
+        '[daemon]\nruntime_dir = "run"\nlog_dir = ' + "[" * 5000,
+    ],
+)
+def test_of_a_text_that_is_not_toml_the_lines_count_that_can_be_understood(tmp_path: Path, text: str) -> None:
+    path = write(tmp_path, text)
 
-    with pytest.raises(ConfigError) as caught:
-        locate(path)
-    assert caught.value.problems == [f"{path}: line 2, column 11: is no value: a text needs quotes"]
+    assert locate(path) == placed(path, {"runtime_dir": "run"})
+
+
+@pytest.mark.parametrize("text", ["[daemon]\nlog_dir = log", '[daemon\nlog_dir = "log"', "log_dir", "\\"])
+def test_a_text_that_cannot_be_understood_leaves_the_places(tmp_path: Path, text: str) -> None:
+    assert locate(write(tmp_path, text)) == default_places()
 
 
 def test_a_directory_that_is_none_is_told_as_by_load(tmp_path: Path) -> None:
