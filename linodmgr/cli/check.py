@@ -15,9 +15,11 @@ from linodmgr.config import Config
 from linodmgr.core.names import choose
 from linodmgr.core.site import Site
 from linodmgr.errors import ConfigError
+from linodmgr.identity import Caller
 from linodmgr.reading import show
 
 AT_ONCE = 4  # sites that are looked at side by side
+_OWNER, _DENIED = ".user: cannot be told from the owner of ", ": permission denied"  # root could tell
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -32,6 +34,7 @@ class Report(msgspec.Struct, frozen=True):
 
     sites: list[str]  # that were checked
     problems: list[Finding]
+    unseen: list[str] = []  # those of the sites whose files only root can look at
 
 
 @click.command("check")
@@ -41,12 +44,14 @@ class Report(msgspec.Struct, frozen=True):
 def command(context: click.Context, sites: tuple[str, ...], as_json: bool) -> None:
     """Tell every problem of the configuration and of the sites' files.
 
-    Looks at the files as each site's user, and whether something else runs a linod for the same
-    directory. Needs no daemon and starts none. Ends with 78 if there is a problem.
+    Looks at the files as each site's user (only root can look at those of others), and whether
+    something else runs a linod for the same directory. Needs no daemon and starts none. Ends with
+    78 if there is a problem.
     """
     path = places.config_path(context.obj["config"])
     try:
-        report = examine(configuration.load(path), sites)
+        host = configuration.Host(caller=Caller(0, 0)) if places.is_above_us(path) else None
+        report = examine(configuration.load(path, host=host), sites)
     except ConfigError as error:
         report = Report([], [Finding(None, line) for line in error.problems])
     if as_json:
@@ -55,6 +60,8 @@ def command(context: click.Context, sites: tuple[str, ...], as_json: bool) -> No
         for finding in report.problems:
             click.echo(printable(finding.reason))
         click.echo(summary(report), err=bool(report.problems))
+    if report.unseen:
+        click.echo(about_unseen(len(report.unseen)), err=True)
     if report.problems:
         context.exit(ConfigError.exit_code)
 
@@ -65,22 +72,27 @@ def examine(config: Config, patterns: Sequence[str] = ()) -> Report:
     Only sites that match one of ``patterns``, if there are any. Raises UsageError for one that fits none.
     """
     names = choose(config.sites, patterns)
+    above_us = places.is_above_us(config.path)
     blamed = {line for lines in config.blame.values() for line in lines}
     findings = [Finding(None, line) for line in config.problems if line not in blamed]
-    if os.geteuid() == 0 or config.path != places.SYSTEM_CONFIG:
+    if not above_us:  # else its directories are root's business
         for fault in disk.places(config.places):
             findings.append(Finding(None, f"{show(config.path)}: daemon.{fault.key}: {fault.text}"))
     sound = [site for name in names if not (site := config.sites[name]).problem]
+    seen = [site for site in sound if not above_us or _is_ours(site)]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        faults = dict(zip((site.name for site in sound), pool.map(disk.look, sound), strict=True))
+        faults = dict(zip((site.name for site in seen), pool.map(disk.look, seen), strict=True))
     in_the_way = _strangers(sound, config)
+    unseen = {site.name for site in sound if site not in seen}
     for name in names:
-        findings += [Finding(name, line) for line in config.blame[name]]
+        hidden = [line for line in config.blame[name] if above_us and _OWNER in line and _DENIED in line]
+        unseen.update([name] if hidden else [])
+        findings += [Finding(name, line) for line in config.blame[name] if line not in hidden]
         at = f"{config.origin[name]}: site.{name}"
         findings += [Finding(name, f"{at}.{fault.key}: {fault.text}") for fault in faults.get(name, ())]
         for stranger in in_the_way.get(name, ()):
             findings.append(Finding(name, f"{at}: another linod runs for this directory: {stranger}"))
-    return Report(names, findings)
+    return Report(names, findings, [name for name in names if name in unseen])
 
 
 def summary(report: Report) -> str:
@@ -94,16 +106,39 @@ def summary(report: Report) -> str:
     return f"{_count(len(report.sites), 'site')}, {_count(len(report.problems), 'problem')}"
 
 
+def about_unseen(number: int) -> str:
+    """Return the line about sites of other users.
+
+    >>> about_unseen(2)
+    '2 sites run as other users: only root can look at their files'
+    """
+    if number == 1:
+        return "1 site runs as another user: only root can look at its files"
+    return f"{number} sites run as other users: only root can look at their files"
+
+
 def _count(number: int, thing: str) -> str:
     return f"{number or 'no'} {thing}{'' if number == 1 else 's'}"
 
 
 def _strangers(sites: Sequence[Site], config: Config) -> dict[str, list[strangers.Stranger]]:
-    """Return who else runs jobs of ``sites``: who holds a site's lock, and what it started, is our worker."""
+    """Return who else runs jobs of ``sites``: who holds a site's lock, and what it started, is our worker.
+
+    Only root sees who holds the locks of root's daemon; for others, a worker is known by its looks.
+    """
     directories = dict(_directories(sites))
     locks = [str(config.places.lock_dir / f"{device}-{inode}") for device, inode in directories]
     ours = {pid for pids in strangers.holders_of(locks).values() for pid in pids}
-    return strangers.find(directories, ours)
+    found = strangers.find(directories, ours)
+    if os.geteuid() == 0:
+        return found
+    return {
+        name: [one for one in several if not strangers.is_worker(one.pid)] for name, several in found.items()
+    }
+
+
+def _is_ours(site: Site) -> bool:
+    return site.identity is not None and site.identity.uid == os.geteuid()
 
 
 def _directories(sites: Sequence[Site]) -> Iterator[tuple[tuple[int, int], str]]:

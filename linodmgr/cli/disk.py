@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -31,7 +32,13 @@ readable() {
 seen directory "$1" || exit 0
 [ -d "$1" ] || { echo "directory directory"; exit 0; }
 [ -x "$1" ] || { echo "directory enter"; exit 0; }
-if seen venv "$2" && { [ ! -f "$2" ] || [ ! -x "$2" ]; }; then echo "venv run"; fi
+if seen venv "$2"; then
+    if [ ! -f "$2" ] || [ ! -x "$2" ]; then
+        echo "venv run"
+    elif ! "$2" -c '' </dev/null >/dev/null 2>&1; then
+        echo "venv fails"
+    fi
+fi
 readable manage "$3"
 if [ -n "$4" ]; then readable environment_file "$4"; fi
 exit 0
@@ -44,6 +51,7 @@ _WORDS = {
     "directory": "{path!r} is not a directory",
     "enter": "{path!r} may not be entered by user {user!r}",
     "run": "{path!r} is not a program that user {user!r} may run",
+    "fails": "{path!r} cannot be run",
     "read": "{path!r} is not a file that user {user!r} may read",
 }
 
@@ -59,15 +67,16 @@ class Fault:
 def look(site: Site, time_limit: float = TIME_LIMIT) -> list[Fault]:
     """Return what is wrong with the files of ``site``, as seen by its user; root opens nothing there."""
     assert site.identity is not None, "a site without an identity has a problem and is not looked at"
+    venv = launch.venv_of(site)
     paths = {
         "directory": site.directory,
-        "venv": os.path.join(launch.venv_of(site), "bin", "python"),
+        "venv": os.path.join(venv, "bin", "python"),
         "manage": os.path.join(site.directory, site.manage),
         "environment_file": site.environment_file and os.path.join(site.directory, site.environment_file),
     }
     command = launch.Launch(
         ("/bin/sh", "-c", _LOOK, "sh", *paths.values()),
-        {"PATH": "/usr/bin:/bin", "LANG": "C"},
+        launch.environment(site, venv),  # what the Python may need to run
         launch.identity(site),
     )
     shell = subprocess.Popen(
@@ -80,7 +89,7 @@ def look(site: Site, time_limit: float = TIME_LIMIT) -> list[Fault]:
     try:
         output, _ = shell.communicate(timeout=time_limit)
     except subprocess.TimeoutExpired:
-        shell.kill()
+        os.killpg(shell.pid, signal.SIGKILL)  # and the Python that it may wait for
         shell.stdout.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             shell.wait(KILLED_WITHIN)

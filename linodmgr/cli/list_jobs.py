@@ -83,7 +83,7 @@ def configured_sites(path: Path, control: Path) -> list[Site]:
 
     If we may not read the file but talk to its daemon, that one tells the names. Raises ConfigError.
     """
-    if os.geteuid() == 0 or not _is_of_root(path):
+    if not places.is_above_us(path):
         return list(config.load(path).sites.values())
     try:
         return list(config.load(path, host=config.Host(caller=Caller(0, 0))).sites.values())
@@ -96,13 +96,6 @@ def configured_sites(path: Path, control: Path) -> list[Site]:
                 for site in answer.sites
             ]
         raise
-
-
-def _is_of_root(path: Path) -> bool:
-    try:
-        return path.stat().st_uid == 0
-    except OSError:
-        return path == places.SYSTEM_CONFIG
 
 
 def runner_place(of: Places) -> Path:
