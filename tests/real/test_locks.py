@@ -166,6 +166,7 @@ def test_a_child_that_holds_the_lock_of_a_dead_worker_is_named_and_waited_for(
     daemon.start()
     child = int(eventually(lambda: (one / "child").exists() and (one / "child").read_text(), "it has forked"))
     try:
+        eventually(lambda: sites(daemon)["one"].state in ("BACKOFF", "BLOCKED"), "its death is known")
         start_anew = daemon.cli("start", "one", code=1)
         assert held_by(child) in start_anew.stdout
         (one / "manage.py").write_text("import signal\nsignal.pause()\n")
