@@ -23,6 +23,8 @@ if not child:
     os.setsid()
     while True:
         signal.pause()
+while os.getsid(child) != child:
+    pass  # else it is still in our group, and ends with us
 with open("child.part", "w") as file:
     print(child, file=file)
 os.rename("child.part", "child")
