@@ -1,4 +1,4 @@
-"""What CLI and daemon say to each other, and what a runner tells the daemon: typed JSON lines.
+"""What CLI and daemon say to each other: typed JSON lines; for runners see runner_protocol.
 
 A connection to the control socket carries one Request and then any number of Answers,
 the last of which is Done or Refused. Instants are RFC 3339 UTC, durations seconds.
@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 VERSION = 1
-REQUEST_LIMIT = 64 * 1024  # bytes of one line from a client or a runner
+REQUEST_LIMIT = 64 * 1024  # bytes of one line from a client
 ANSWER_LIMIT = 16 * 1024 * 1024  # bytes of one line from the daemon
 
 
@@ -61,7 +61,39 @@ class ListJobs(Struct, tag="list", frozen=True, forbid_unknown_fields=True):
     version: int = VERSION
 
 
-Request = Start | Stop | Restart | Status | Reload | ListJobs
+class Jobs(Struct, tag="jobs", frozen=True, forbid_unknown_fields=True):
+    """Ask what is known of jobs; one SiteJobs per site, then Done. No names: all sites.
+
+    ``watch``: instead of Done a SiteJobs again for each site of which something changes.
+    """
+
+    sites: tuple[str, ...] = ()
+    watch: bool = False
+    version: int = VERSION
+
+
+class RunJob(Struct, tag="run", frozen=True, forbid_unknown_fields=True):
+    """Run a job now, in its worker; answers JobRun as it goes, then Done.
+
+    ``job``: its id or its name. Refused names the candidates if none or several fit.
+    """
+
+    site: str
+    job: str
+    wait: bool = True  # for its end
+    version: int = VERSION
+
+
+class History(Struct, tag="history", frozen=True, forbid_unknown_fields=True):
+    """Ask for past runs and exits; one SiteHistory per site, then Done. No names: all sites."""
+
+    sites: tuple[str, ...] = ()
+    job: str = ""  # id or name; empty: all jobs
+    limit: int = 0  # the last so many runs per site, and exits; 0: all that are kept
+    version: int = VERSION
+
+
+Request = Start | Stop | Restart | Status | Reload | ListJobs | Jobs | RunJob | History
 
 
 class SiteStatus(Struct, frozen=True):
@@ -80,6 +112,7 @@ class SiteStatus(Struct, frozen=True):
     rss: int | None  # bytes, of the worker's whole tree
     cpu: float | None  # seconds of CPU since start, of the worker's whole tree
     failing: bool = False
+    attention: list[str] = []  # jobs that need attention, a line each
 
 
 class Snapshot(Struct, tag="snapshot", frozen=True):
@@ -117,6 +150,86 @@ class Listing(Struct, tag="listing", frozen=True):
     reason: str = ""
 
 
+class JobStatus(Struct, frozen=True):
+    """All that is known of one job; unknown is None."""
+
+    id: str
+    name: str
+    schedule: str  # words
+    state: str  # ok, running, LONG, late, FAILED, MISSED, DISABLED
+    interval: float | None = None  # seconds
+    at: str | None = None  # time of day
+    last_run: str | None = None  # RFC 3339 UTC: when its last run began
+    next_run: str | None = None  # RFC 3339 UTC
+    outcome: str | None = None  # ok, failed, warned: of the last run that has ended
+    duration: float | None = None  # seconds, of that run
+    running_since: str | None = None  # RFC 3339 UTC
+    error: str | None = None  # of the last run if it failed; one line
+    why: str | None = None  # it is DISABLED
+    missed: str | None = None  # RFC 3339 UTC: the regular time that was missed last
+    caught_up: bool = False  # its last run made up for a missed one
+    text: str = ""  # what `linod --list` prints before " (last run"
+
+
+class SiteJobs(Struct, tag="site_jobs", frozen=True):
+    """The jobs of one site. ``live``: its worker has told them; else they are what is kept of the past."""
+
+    site: str
+    live: bool
+    jobs: list[JobStatus]
+    as_of: str | None = None  # RFC 3339 UTC: the last word of the worker
+    kind: str = ""  # schedule or lino
+    zone: str = ""  # of the site, as in the environment variable TZ
+    reason: str = ""  # why there are none: the site's state and its reason, or that no hook fits
+    lost: int = 0  # reports of this worker that got lost
+
+
+class JobRun(Struct, tag="job_run", frozen=True):
+    """How a run that was asked for goes on."""
+
+    site: str
+    job: str  # id
+    name: str
+    state: str  # queued, running, ok, failed, warned
+    duration: float | None = None  # seconds
+    error: str = ""  # one line
+    trace: str = ""
+    log: str = ""  # the site's log file
+    log_from: int = 0  # bytes; where it was at the last state
+
+
+class PastRun(Struct, frozen=True):
+    """One run of a job, or several quiet ones in a row that were written together."""
+
+    job: str  # id
+    name: str
+    started: str  # RFC 3339 UTC
+    outcome: str  # ok, failed, warned, missed, unknown
+    duration: float | None = None  # seconds
+    due: str | None = None  # RFC 3339 UTC
+    error: str = ""
+    trace: str = ""
+    caught_up: bool = False
+    asked: bool = False  # by a person
+
+
+class PastExit(Struct, frozen=True):
+    """One end of a worker."""
+
+    at: str  # RFC 3339 UTC
+    cause: str  # words
+    uptime: float | None = None  # seconds
+    output: tuple[str, ...] = ()  # its last lines
+
+
+class SiteHistory(Struct, tag="site_history", frozen=True):
+    """What is kept of one site's past, oldest first."""
+
+    site: str
+    runs: list[PastRun]
+    exits: list[PastExit]
+
+
 class Done(Struct, tag="done", frozen=True):
     """The last answer: a result per site asked for, and lines for people (reload)."""
 
@@ -131,59 +244,11 @@ class Refused(Struct, tag="refused", frozen=True):
     exit_code: int = 1
 
 
-Answer = Snapshot | Progress | Listing | Done | Refused
-
-
-class Hello(Struct, tag="hello", frozen=True):
-    """A runner is there and waits for Go."""
-
-    version: int = VERSION
-    python: str = ""  # of the site
-
-
-class Ready(Struct, tag="ready", frozen=True):
-    """The loop that runs the jobs has begun."""
-
-
-class Idle(Struct, tag="idle", frozen=True):
-    """The site does not use linod or has no jobs; if the process then ends with 0, it is at rest."""
-
-    reason: str
-
-
-class Unhooked(Struct, tag="unhooked", frozen=True):
-    """No hook fits; the site runs all the same and READY will never come."""
-
-    reason: str
-
-
-class Missing(Struct, tag="missing", frozen=True):
-    """Something that the site needs is not there; once the process has ended, it is BLOCKED.
-
-    Sent instead of waiting for Go.
-    """
-
-    reason: str
-
-
-class Remark(Struct, tag="remark", frozen=True):
-    """Words that explain the end that is about to come; shown as the reason of that end."""
-
-    text: str
-
-
-Report = Hello | Ready | Idle | Unhooked | Missing | Remark
-
-
-class Go(Struct, tag="go", frozen=True):
-    """The daemon has set the limits; the runner may begin."""
-
-    version: int = VERSION
+Answer = Snapshot | Progress | Listing | SiteJobs | JobRun | SiteHistory | Done | Refused
 
 
 _REQUEST: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
 _ANSWER: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)
-_REPORT: msgspec.json.Decoder[Report] = msgspec.json.Decoder(Report)
 
 
 def encode(message: Struct) -> bytes:
@@ -203,11 +268,6 @@ def decode_request(line: bytes) -> Request:
 def decode_answer(line: bytes) -> Answer:
     """Return the answer in ``line``. Raises ValueError if it is none."""
     return _ANSWER.decode(line)
-
-
-def decode_report(line: bytes) -> Report:
-    """Return the report in ``line``. Raises ValueError if it is none."""
-    return _REPORT.decode(line)
 
 
 def _version(line: bytes) -> Any:

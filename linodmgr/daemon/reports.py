@@ -20,18 +20,8 @@ from linodmgr.core.states import (
 )
 from linodmgr.daemon.lines import Lines, peer
 from linodmgr.daemon.loop import Loop
-from linodmgr.protocol import (
-    Go,
-    Hello,
-    Idle,
-    Missing,
-    Ready,
-    Remark,
-    Report,
-    Unhooked,
-    decode_report,
-    encode,
-)
+from linodmgr.protocol import encode
+from linodmgr.runner_protocol import Go, Hello, Idle, Missing, Ready, Remark, Report, Unhooked, decode_report
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 import schedule
 
 from linodmgr.launch import lay_out
-from linodmgr.protocol import Go, Hello, Report, decode_report, encode
+from linodmgr.protocol import encode
+from linodmgr.runner_protocol import Go, Hello, Report, decode_report
 from tests.eventually import eventually
 
 R = TypeVar("R", bound=Report)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from linodmgr.protocol import Idle, Ready
+from linodmgr.runner_protocol import Idle, Ready
 from tests.real.django_sites import make_site
 from tests.real.runner_harness import started
 

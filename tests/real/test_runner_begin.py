@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from linodmgr.protocol import Hello, Missing, Ready
+from linodmgr.runner_protocol import Hello, Missing, Ready
 from tests.eventually import eventually
 from tests.real.runner_harness import list_mode, started
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from linodmgr.protocol import Idle, Ready, Remark, Unhooked
+from linodmgr.runner_protocol import Idle, Ready, Remark, Unhooked
 from tests.real.django_sites import make_site
 from tests.real.runner_harness import list_mode, listed, started
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from linodmgr.protocol import Idle, Ready, Unhooked
+from linodmgr.runner_protocol import Idle, Ready, Unhooked
 from tests.eventually import eventually
 from tests.real.lino_sites import make_lino_site
 from tests.real.runner_harness import list_mode, listed, started

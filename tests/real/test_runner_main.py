@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from linodmgr.protocol import Ready, Unhooked
+from linodmgr.runner_protocol import Ready, Unhooked
 from tests.eventually import eventually
 from tests.real.runner_harness import ENVIRONMENT, copy_schedule, list_mode, pythons, started
 

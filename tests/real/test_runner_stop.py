@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from linodmgr.protocol import Ready
+from linodmgr.runner_protocol import Ready
 from tests.eventually import eventually
 from tests.real.runner_harness import Runner, copy_schedule, pythons, started
 

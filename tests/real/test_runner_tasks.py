@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from linodmgr.protocol import Ready, Unhooked
+from linodmgr.runner_protocol import Ready, Unhooked
 from tests.real.django_sites import make_site
 from tests.real.runner_harness import Runner, started
 
