@@ -31,8 +31,10 @@ PARTS = (
     "on_lino",
     "on_schedule",
     "report",
+    "runs",
     "script",
     "stopping",
+    "waiting",
 )
 
 
@@ -58,7 +60,8 @@ class Runner:
             os.set_inheritable(int(options["lock"]), False)
         self._stop = parts["stopping"].Stop(int(options["stop-signal"]))
         self._stop.own()
-        self._daemon = parts["report"].Daemon()
+        self._daemon = parts["report"].Daemon(parts["waiting"])
+        self._runs = parts["runs"].Runs(self._daemon, self._stop)
         self._hooked: Set[str] = set()  # modules whose hooks fit
         self._ready = False
         self._commands = parts["on_django"].Commands(self._daemon, self._guard, self._hooked)
@@ -84,6 +87,7 @@ class Runner:
         self._connect(timeout)
         if not self._daemon.wait_for_go(timeout):
             _fail(NO_DAEMON, "cannot begin: the daemon did not say go")
+        self._runs.take_limits()
         soft, _, hard = self._options.get("open-files", "").partition(":")
         if hard:
             _limit_open_files(int(soft), int(hard))
