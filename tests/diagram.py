@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
+from linodmgr.core.effects import Puzzle
 from linodmgr.core.shown import word
 from linodmgr.core.site import Policy, Restart
 from linodmgr.core.states import (
@@ -24,8 +25,8 @@ from linodmgr.core.states import (
     FoundUnhooked,
     Goal,
     Hooks,
+    Hung,
     Lacking,
-    Puzzle,
     Queued,
     Remedy,
     RestartWanted,
@@ -81,6 +82,7 @@ def workers() -> Iterator[tuple[Notes, Worker]]:
     yield USUAL, Worker(Goal.DOWN, Stopping(PID, NOW, NOW))
     yield frozenset({"start wanted"}), Worker(Goal.UP, Stopping(PID, NOW, NOW))
     yield frozenset({"start timed out"}), Worker(Goal.UP, Stopping(PID, NOW, NOW, "not ready"))
+    yield frozenset({"hung"}), Worker(Goal.UP, Stopping(PID, NOW, NOW, "hung", hung=True))
     yield USUAL, Worker(Goal.UP, Finished(""))
     yield USUAL, Worker(Goal.UP, Blocked("", NOW))
 
@@ -105,6 +107,7 @@ EVENTS: tuple[tuple[str, Notes, Event], ...] = (
     ("BecameReady", USUAL, BecameReady()),
     ("FoundUnhooked", USUAL, FoundUnhooked()),
     ("Said", USUAL, Said(Silent())),
+    ("Hung", USUAL, Hung("")),
     ("Exited", USUAL, Exited(PID, 1, "")),
     ("Exited", frozenset({"status 0"}), Exited(PID, 0, "")),
     ("Cleared", USUAL, Cleared()),

@@ -3,21 +3,17 @@
 import math
 from collections.abc import Iterable
 
+from linodmgr.core.effects import Alert, Dump, Kill, Puzzle, Spawn, Terminate
 from linodmgr.core.fleet import Fleet, Order
 from linodmgr.core.states import (
-    Alert,
     Event,
     Exited,
     Goal,
-    Kill,
-    Puzzle,
     Queued,
-    Spawn,
     Spawned,
     Spawning,
     Starting,
     Stopped,
-    Terminate,
     Tick,
     Wanted,
 )
@@ -46,6 +42,8 @@ class Host:
                 case Spawn():
                     self.being_spawned.append(name)
                 case Terminate(pid):
+                    assert self.alive.get(pid) == name, "only a live process of the site is signalled"
+                case Dump(pid):
                     assert self.alive.get(pid) == name, "only a live process of the site is signalled"
                 case Kill(pid):
                     assert self.alive.get(pid) == name, "only a live process of the site is killed"

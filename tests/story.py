@@ -1,16 +1,17 @@
 """A worker's life told as a story: events one after the other, then look at what became of it."""
 
+from linodmgr.core.effects import Effect
 from linodmgr.core.site import Policy
 from linodmgr.core.states import (
     Admitted,
     BecameReady,
     Cleared,
     Connected,
-    Effect,
     Event,
     Exited,
     FoundUnhooked,
     Goal,
+    Hung,
     Remedy,
     RestartWanted,
     Said,
@@ -86,6 +87,9 @@ class Story:
 
     def said(self, words: Words, at: float | None = None) -> "Story":
         return self.tell(Said(words), at)
+
+    def hung(self, reason: str = "it hung", at: float | None = None) -> "Story":
+        return self.tell(Hung(reason), at)
 
     def exited(self, status: int = 1, at: float | None = None) -> "Story":
         """Let its process end; ``status`` is negative for a signal."""

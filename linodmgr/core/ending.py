@@ -3,25 +3,22 @@
 import math
 from dataclasses import replace
 
+from linodmgr.core.effects import Alert, Effect, Puzzle, Spawn
 from linodmgr.core.never import assert_never
 from linodmgr.core.site import Restart
 from linodmgr.core.states import (
-    Alert,
     Blocked,
     Circumstances,
-    Effect,
     Exited,
     Finished,
     Goal,
     Lacking,
-    Puzzle,
     Queued,
     Remarking,
     Remedy,
     Resting,
     Running,
     Silent,
-    Spawn,
     Spawning,
     Starting,
     Stopped,
@@ -45,6 +42,8 @@ def exited(worker: Worker, event: Exited, at: Circumstances) -> Outcome:
             return replace(worker, state=Stopped(), early_deaths=0), ()
         case Stopping(death=""):
             return replace(worker, state=Queued()), ()
+        case Stopping(hung=True):
+            return _revive(worker, state, at)
         case Stopping(death=death):
             return _bury(worker, death, at, good_run=False)
         case Starting() | Running():
@@ -107,6 +106,15 @@ def _bury(worker: Worker, reason: str, at: Circumstances, *, good_run: bool) -> 
     if good_run:
         return replace(worker, state=Spawning(paced=False), early_deaths=0), (Spawn(),)
     return _back_off(worker, reason, at)
+
+
+def _revive(worker: Worker, state: Stopping, at: Circumstances) -> Outcome:
+    """Return what follows a hang: a start at once, unless it is one of many early ends."""
+    good_run = at.now - state.since >= at.policy.good_run
+    if good_run or worker.early_deaths + 1 >= FAILING_FROM:
+        return _bury(worker, state.death, at, good_run=good_run)
+    outcome = _bury(worker, state.death, at, good_run=True)
+    return replace(outcome[0], early_deaths=worker.early_deaths + 1), outcome[1]
 
 
 def _back_off(worker: Worker, reason: str, at: Circumstances) -> Outcome:

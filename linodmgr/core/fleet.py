@@ -8,8 +8,16 @@ import math
 from collections import deque
 from collections.abc import Iterator
 
+from linodmgr.core.effects import Effect
 from linodmgr.core.site import Policy
-from linodmgr.core.states import Admitted, Effect, Event, Queued, Spawning, Starting, Worker
+from linodmgr.core.states import (
+    Admitted,
+    Event,
+    Queued,
+    Spawning,
+    Starting,
+    Worker,
+)
 from linodmgr.core.worker import deadline, step
 
 Order = tuple[str, Effect]

@@ -1,4 +1,4 @@
-"""The vocabulary of a worker's life: goals, states, events, effects. Values only.
+"""The vocabulary of a worker's life: goals, states, events; for effects see there. Values only.
 
 All instants are monotonic seconds; ``math.inf`` as a deadline means never.
 """
@@ -113,13 +113,15 @@ class Waiting:
 class Stopping:
     """Asked to stop, or killed; killed (again) if still alive at ``kill_at``.
 
-    ``death`` is the reason if the end counts as a death, else empty.
+    ``death`` is the reason if the end counts as a death, else empty; ``hung``: it was
+    found hanging, and its stacks are being written until then.
     """
 
     pid: int
     since: float
     kill_at: float
     death: str = ""
+    hung: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +208,13 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
+class Hung:
+    """It does not go on: a run that takes too long, or a loop that does not go round."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Exited:
     """The process ended and was reaped. ``cause``: in words, such as "exited with status 1"."""
 
@@ -234,49 +243,11 @@ Event = (
     | BecameReady
     | FoundUnhooked
     | Said
+    | Hung
     | Exited
     | Cleared
     | Tick
 )
-
-
-# Effects: what to do.
-
-
-@dataclass(frozen=True, slots=True)
-class Spawn:
-    """Start the process; answer Spawned or SpawnFailed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Terminate:
-    """Send the stop signal to the main process only."""
-
-    pid: int
-
-
-@dataclass(frozen=True, slots=True)
-class Kill:
-    """Send SIGKILL to the whole tree."""
-
-    pid: int
-
-
-@dataclass(frozen=True, slots=True)
-class Alert:
-    """Tell, once per incident, that the worker keeps dying early."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Puzzle:
-    """Log that ``event`` cannot have happened in this state; nothing was changed."""
-
-    event: Event
-
-
-Effect = Spawn | Terminate | Kill | Alert | Puzzle
 
 
 @dataclass(frozen=True, slots=True)

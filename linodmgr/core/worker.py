@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+from linodmgr.core.effects import Dump, Kill, Puzzle, Spawn, Terminate
 from linodmgr.core.ending import FAILING_FROM, Outcome, exited, not_spawned
 from linodmgr.core.never import assert_never
 from linodmgr.core.site import Policy
@@ -19,20 +20,17 @@ from linodmgr.core.states import (
     FoundUnhooked,
     Goal,
     Hooks,
-    Kill,
-    Puzzle,
+    Hung,
     Queued,
     RestartWanted,
     Running,
     Said,
-    Spawn,
     Spawned,
     SpawnFailed,
     Spawning,
     Starting,
     Stopped,
     Stopping,
-    Terminate,
     Tick,
     Waiting,
     Wanted,
@@ -40,6 +38,7 @@ from linodmgr.core.states import (
 )
 
 SLOT_SECONDS = 30.0  # a start that takes longer no longer holds up the others
+DUMP_SECONDS = 1.0  # for the stacks of a hanging worker, which is then killed
 KILL_AGAIN_SECONDS = 1.0  # at least: what outlives a SIGKILL hangs in the kernel
 
 
@@ -58,6 +57,8 @@ def step(worker: Worker, event: Event, now: float, policy: Policy, jitter: float
             return _spawn_step(worker, event, at)
         case Connected() | BecameReady() | FoundUnhooked() | Said():
             return _hear(worker, event, at), ()
+        case Hung(reason):
+            return _hang(worker, reason, at)
         case Exited():
             return exited(worker, event, at)
         case Cleared():
@@ -107,7 +108,9 @@ def _want_up(worker: Worker) -> Outcome:
         case Queued() | Spawning() | Starting() | Running():
             return replace(worker, goal=Goal.UP), ()
         case Stopping():  # started again once it has exited, and at once: a wish ends a backoff
-            return replace(worker, goal=Goal.UP, state=replace(state, death=""), early_deaths=0), ()
+            return replace(
+                worker, goal=Goal.UP, state=replace(state, death="", hung=False), early_deaths=0
+            ), ()
         case _:
             assert_never(state)
 
@@ -184,6 +187,18 @@ def _hear(worker: Worker, event: Connected | BecameReady | FoundUnhooked | Said,
             return replace(worker, state=replace(state, words=words))
         case _:
             return worker
+
+
+def _hang(worker: Worker, reason: str, at: Circumstances) -> Outcome:
+    state = worker.state
+    match state:
+        case Starting() | Running():
+            hung = Stopping(state.pid, state.since, at.now + DUMP_SECONDS, reason, hung=True)
+            return replace(worker, state=hung), (Dump(state.pid),)
+        case Stopped() | Queued() | Spawning() | Waiting() | Stopping() | Finished() | Blocked():
+            return worker, ()  # known too late, or its end is on its way already
+        case _:
+            assert_never(state)
 
 
 def _tick(worker: Worker, at: Circumstances) -> Outcome:

@@ -11,26 +11,21 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 from linodmgr.core import shown
+from linodmgr.core.effects import Alert, Dump, Effect, Kill, Puzzle, Spawn, Terminate
 from linodmgr.core.fleet import Fleet, Order
 from linodmgr.core.never import assert_never
 from linodmgr.core.site import Site
 from linodmgr.core.states import (
-    Alert,
     Blocked,
     Cleared,
-    Effect,
     Event,
     Exited,
-    Kill,
-    Puzzle,
     Remedy,
-    Spawn,
     Spawned,
     SpawnFailed,
     Spawning,
     Starting,
     Stopping,
-    Terminate,
     Tick,
     Waiting,
     Worker,
@@ -60,7 +55,9 @@ class Loop:
         self.sites: dict[str, Site] = {}
         self.guard = Guard(lambda name: self.put(name, Cleared()), processes.holders)
         self.listeners: set[Listener] = set()
-        self.last_words: Callable[[int], None] = lambda _pid: None  # called before an exit is an event
+        # Called before an exit is an event, with pid and status; and to have stacks written.
+        self.last_words: Callable[[int, int], None] = lambda _pid, _status: None
+        self.write_stacks: Callable[[int], None] = lambda _pid: None
         self._processes = processes
         self._names: dict[int, str] = {}  # by pid
         self._yielding: set[str] = set()  # BLOCKED until workers of ours, on their way out, have ended
@@ -158,6 +155,8 @@ class Loop:
                 self._inbox.appendleft((name, self._spawn(self.sites[name])))
             case Terminate(pid):
                 self._processes.terminate(pid)
+            case Dump(pid):
+                self.write_stacks(pid)
             case Kill(pid):
                 log.warning("%s: killing pid %d", name, pid)
                 self._processes.kill(pid)
@@ -187,7 +186,7 @@ class Loop:
         return pid in self._names and isinstance(self.fleet[self._names[pid]].state, Stopping)
 
     def _exited(self, pid: int, status: int) -> None:
-        self.last_words(pid)
+        self.last_words(pid, status)
         name = self._names.pop(pid)
         self._seen[name].started = None
         self.put(name, Exited(pid, status, cause(status)))

@@ -54,7 +54,7 @@ class Reports:
         loop.last_words = self.end
         self._listen()
 
-    def end(self, pid: int) -> None:
+    def end(self, pid: int, _status: int) -> None:
         """Hear what the runner of a dead worker still said, then forget it.
 
         A short-lived one may wait to be accepted when its end is seen.

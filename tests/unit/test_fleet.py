@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from linodmgr.core.effects import Spawn, Terminate
 from linodmgr.core.fleet import Fleet, Order
 from linodmgr.core.site import Policy
 from linodmgr.core.states import (
@@ -15,12 +16,10 @@ from linodmgr.core.states import (
     Remedy,
     RestartWanted,
     Running,
-    Spawn,
     Spawned,
     SpawnFailed,
     Spawning,
     Stopped,
-    Terminate,
     Tick,
     Waiting,
     Wanted,

@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from linodmgr.core.effects import Puzzle
 from linodmgr.core.shown import word
 from linodmgr.core.site import Policy
 from linodmgr.core.states import (
@@ -13,7 +14,6 @@ from linodmgr.core.states import (
     Event,
     Exited,
     Lacking,
-    Puzzle,
     Queued,
     Remedy,
     Running,

@@ -2,17 +2,16 @@
 
 import pytest
 
+from linodmgr.core.effects import Alert, Spawn
 from linodmgr.core.ending import backoff
 from linodmgr.core.shown import word
 from linodmgr.core.site import Policy, Restart
 from linodmgr.core.states import (
-    Alert,
     Finished,
     Remarking,
     Remedy,
     Resting,
     Running,
-    Spawn,
     Spawning,
     Starting,
     Stopped,

@@ -19,6 +19,7 @@ from linodmgr.core.states import (
     Finished,
     FoundUnhooked,
     Goal,
+    Hung,
     Lacking,
     Queued,
     Remarking,
@@ -142,6 +143,10 @@ class AnyHistory(Host, RuleBasedStateMachine):
     @rule(name=SITES, words=A_RUNNERS_WORD)
     def a_runner_speaks_perhaps_a_late_one(self, name: str, words: Event) -> None:
         self.happens(name, words)
+
+    @rule(name=SITES)
+    def a_worker_is_found_hanging_perhaps_a_dead_one(self, name: str) -> None:
+        self.happens(name, Hung("its loop hung"))
 
     @rule(name=SITES)
     def what_was_in_the_way_ends(self, name: str) -> None:

@@ -2,9 +2,17 @@
 
 import math
 
+from linodmgr.core.effects import Kill, Spawn
 from linodmgr.core.shown import word
 from linodmgr.core.site import Policy
-from linodmgr.core.states import Hooks, Kill, Running, Spawn, Spawning, Starting, Stopping, Waiting
+from linodmgr.core.states import (
+    Hooks,
+    Running,
+    Spawning,
+    Starting,
+    Stopping,
+    Waiting,
+)
 from linodmgr.core.worker import SLOT_SECONDS, deadline, pid_of
 from tests.story import UP, Story
 

@@ -2,20 +2,18 @@
 
 import pytest
 
+from linodmgr.core.effects import Kill, Spawn, Terminate
 from linodmgr.core.site import Policy, Restart
 from linodmgr.core.states import (
     Goal,
-    Kill,
     Lacking,
     Queued,
     Remedy,
     Resting,
     Running,
-    Spawn,
     Starting,
     Stopped,
     Stopping,
-    Terminate,
     Waiting,
 )
 from linodmgr.core.worker import deadline
