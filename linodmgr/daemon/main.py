@@ -88,10 +88,10 @@ class Daemon:
         self._notifier = Notifier()
         self._logs = Logs(places.log_dir)
         self._runner_dir = launch.lay_out(places.runtime_dir)
-        processes = LinuxProcesses(
+        self._processes = LinuxProcesses(
             self._runner_dir, places.report, Locks(places.lock_dir), self._logs, _raise_open_files()
         )
-        self._loop = Loop(processes, config.starts_at_once)
+        self._loop = Loop(self._processes, config.starts_at_once)
         self._roster = Roster(config, Goals(places.state_dir), self._loop)
         self._status = Status(self._loop, self._logs)
         self._control = Control(self._loop, self._roster, self._status, self)
@@ -121,6 +121,7 @@ class Daemon:
         self._notifier.ready(self._status.summary())
         await self._gone.wait()
         reports.close()
+        self._processes.close()
         server.close()
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._control.everybody_left(), FAREWELL)

@@ -16,6 +16,7 @@ from linodmgr.core.site import Site
 from linodmgr.core.states import Remedy
 from linodmgr.daemon.keep import Locks
 from linodmgr.daemon.logs import Logs
+from linodmgr.daemon.spare import Spare
 from linodmgr.daemon.spawning import SpawnError, failure
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,7 @@ class LinuxProcesses:
         self._locks = locks
         self._logs = logs
         self._open_files = open_files  # limits of a worker whose site sets none: ours are raised
+        self._spare = Spare()
         self._children: dict[int, int] = {}  # pid → the stop signal that its runner was told
 
     def spawn(self, site: Site, on_exit: Callable[[int, int], None]) -> int:
@@ -68,6 +70,10 @@ class LinuxProcesses:
                 os.killpg(pid, signal.SIGKILL)
             os.kill(pid, signal.SIGKILL)  # should it have left its group
 
+    def close(self) -> None:
+        """Know that nothing will be spawned any more."""
+        self._spare.close()
+
     def holders(self, directories: Collection[str]) -> Collection[int]:
         """Return who holds the lock of one of these project directories."""
         return self._locks.holders(directories)
@@ -76,6 +82,8 @@ class LinuxProcesses:
         start = launch.worker(site, self._runner_dir, self._report, lock, self._open_files)
         output = self._logs.open(site)
         try:
+            if "user" in start.identity and (child := self._spare.become(start, output, lock)):
+                return child
             return subprocess.Popen(
                 **start.keywords(), stdin=subprocess.DEVNULL, stdout=output, stderr=output, pass_fds=(lock,)
             )

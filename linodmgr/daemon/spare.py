@@ -1,0 +1,139 @@
+"""A process kept ready to become a worker of another user: a restart need not wait for a fork of the daemon.
+
+To change the user, Popen has to fork, and the kernel then copies what it knows of the
+daemon's memory. A small process that waits only has to execute. There is at most one; whoever finds
+none is forked as ever.
+"""
+
+import asyncio
+import contextlib
+import errno
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from linodmgr.launch import Launch
+
+WAITING = Path(__file__).with_name("spare_process.py")
+ANSWER_WITHIN = 5.0  # seconds that it may take to execute; it takes less than a thousandth
+AGAIN_AFTER = 0.5  # seconds until the next one is made, so that nobody's restart has to wait for it
+
+
+class Spare:
+    """At most one process, root's, that waits to be told whom to become."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._line: socket.socket | None = None
+        self._again: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    def become(self, start: Launch, output: int, lock: int) -> "subprocess.Popen[bytes] | None":
+        """Return the process, now the worker that ``start`` describes; None if there is none to take.
+
+        Raises OSError like Popen if it could not be executed. In either case the next one is made soon.
+        """
+        process, line = self._take()
+        self._prepare_soon()
+        if process is None or line is None:
+            return None
+        with line:
+            try:
+                code = _tell(line, _order(start, lock), [output, lock])
+            except OSError:  # it was ended by somebody, or does not answer
+                process.kill()
+                process.wait()
+                return None
+        if code:
+            process.wait()
+            raise OSError(code, os.strerror(code))
+        return process
+
+    def close(self) -> None:
+        """End what waits, and make no other."""
+        self._closed = True
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
+        self._end()
+
+    def _prepare_soon(self) -> None:
+        if self._again is None and not self._closed:
+            self._again = asyncio.get_running_loop().call_later(AGAIN_AFTER, self._prepare)
+
+    def _prepare(self) -> None:
+        self._again = None
+        if self._process is not None or self._closed:
+            return
+        ours, its = socket.socketpair()
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", "-B", WAITING, str(its.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd="/",
+                env={},
+                start_new_session=True,
+                pass_fds=[its.fileno()],
+            )
+        except OSError:  # scarce resources: workers come first, and can do without
+            ours.close()
+            return
+        finally:
+            its.close()
+        self._line = ours
+        # It says nothing before it is asked: what can be read is its end.
+        asyncio.get_running_loop().add_reader(ours, self._end)
+
+    def _take(self) -> "tuple[subprocess.Popen[bytes] | None, socket.socket | None]":
+        process, line = self._process, self._line
+        self._process = self._line = None
+        if line is not None:
+            asyncio.get_running_loop().remove_reader(line)
+        return process, line
+
+    def _end(self) -> None:
+        process, line = self._take()
+        if line is not None:
+            line.close()
+        if process is not None:
+            process.kill()
+            process.wait()
+
+
+def _order(start: Launch, lock: int) -> bytes:
+    """Return what the process must know, as JSON: bytes of arguments and environment as Latin-1."""
+    who = start.identity
+    order = {
+        "arguments": [os.fsencode(argument).decode("latin-1") for argument in start.arguments],
+        "environment": {
+            os.fsencode(name).decode("latin-1"): os.fsencode(value).decode("latin-1")
+            for name, value in start.environment.items()
+        },
+        "user": who["user"],
+        "group": who["group"],
+        "groups": who["extra_groups"],
+        "umask": who["umask"],
+        "lock": lock,
+    }
+    return json.dumps(order).encode()
+
+
+def _tell(line: socket.socket, order: bytes, descriptors: list[int]) -> int:
+    """Return 0 once the order was carried out, else the errno that it failed with. Raises OSError."""
+    line.settimeout(ANSWER_WITHIN)
+    socket.send_fds(line, [len(order).to_bytes(4, "big")], descriptors)
+    line.sendall(order)
+    answer = b""
+    with contextlib.suppress(ConnectionResetError):
+        while more := line.recv(16):
+            answer += more
+    if answer == b"go":  # its last word; then the line closes because it executes
+        return 0
+    if answer.startswith(b"go "):
+        return int(answer[3:])
+    raise OSError(errno.ECHILD, "it ended before it was anybody")

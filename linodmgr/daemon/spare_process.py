@@ -1,0 +1,67 @@
+"""Waits on the socket whose number is its argument; then becomes what it is told there, as another user.
+
+A program of its own, run by the daemon's Python as root: standard library only, and little of that.
+It answers "go" before it executes, and "go ERRNO" if that fails.
+"""
+
+import fcntl
+import json
+import os
+import signal
+import socket
+import sys
+from typing import Any
+
+
+def main() -> None:
+    """Become somebody else, or end with the daemon."""
+    line = socket.socket(fileno=int(sys.argv[1]))
+    size, (output, lock), _, _ = socket.recv_fds(line, 4, 2)
+    wanted = int.from_bytes(size, "big")
+    text = b""
+    while len(text) < wanted:
+        more = line.recv(wanted - len(text))
+        if not more:
+            return
+        text += more
+    order = json.loads(text)
+    line = _place(line, output, lock, order["lock"])
+    line.sendall(b"go")
+    try:
+        _become(order)
+    except OSError as error:
+        line.sendall(b" %d" % (error.errno or 0))
+
+
+def _place(line: socket.socket, output: int, lock: int, wanted: int) -> socket.socket:
+    """Give the descriptors the numbers that they shall have; return the line, which ends at exec.
+
+    Any of them may have a number that another one wants, so all are moved out of the way first.
+    """
+    given = (line.detach(), output, lock)
+    free = max(wanted, *given) + 1
+    moved = [fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, free) for number in given]
+    os.closerange(3, free)
+    os.dup2(moved[1], 1)
+    os.dup2(moved[1], 2)
+    os.dup2(moved[2], wanted)
+    return socket.socket(fileno=moved[0])
+
+
+def _become(order: Any) -> None:
+    """Execute what ``order`` says. Raises OSError."""
+    arguments = [text.encode("latin-1") for text in order["arguments"]]
+    environment = {
+        name.encode("latin-1"): value.encode("latin-1") for name, value in order["environment"].items()
+    }
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, its children must not
+        signal.signal(number, signal.SIG_DFL)
+    os.umask(order["umask"])
+    os.setgroups(order["groups"])
+    os.setresgid(order["group"], order["group"], order["group"])
+    os.setresuid(order["user"], order["user"], order["user"])
+    os.execve(arguments[0], arguments, environment)
+
+
+if __name__ == "__main__":
+    main()
