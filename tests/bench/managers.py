@@ -17,7 +17,7 @@ import psutil
 from tests.eventually import eventually
 from tests.real.daemon_fixture import Daemon
 
-TINY = Path(__file__).with_name("tiny.c")
+TINY = "tiny.c"  # stamps its start
 OURSELVES = pwd.getpwuid(os.geteuid()).pw_name
 
 
@@ -32,7 +32,7 @@ class Stamp:
 class Workers:
     """A number of tiny workers that write their stamps into one file; ``user`` empty: as ourselves."""
 
-    def __init__(self, home: Path, count: int, user: str) -> None:
+    def __init__(self, home: Path, count: int, user: str, program: str) -> None:
         self.home = home
         self.user = user
         self.count = count
@@ -40,7 +40,8 @@ class Workers:
         self.stamps_file.touch()
         self.stamps_file.chmod(0o666)
         self.program = home / "tiny"
-        subprocess.run(["cc", "-O2", "-static", "-o", self.program, TINY], check=True)
+        source = Path(__file__).with_name(program)
+        subprocess.run(["cc", "-O2", "-static", "-o", self.program, source], check=True)
         self.launched = 0  # monotonic nanoseconds
         self.names = [f"site{number:03}" for number in range(count)]
 
@@ -186,12 +187,12 @@ class Limit:
 
 @contextmanager
 def running(
-    kind: type[Linodmgr | Supervisor | Daemontools | Limit], count: int, user: str = ""
+    kind: type[Linodmgr | Supervisor | Daemontools | Limit], count: int, user: str = "", program: str = TINY
 ) -> Iterator[Manager]:
     """Yield a launched manager with ``count`` workers; everything is gone afterwards."""
     home = Path(tempfile.mkdtemp(prefix="lm-bench-", dir="/tmp"))
     home.chmod(0o755)
-    manager: Manager = kind(Workers(home, count, user))
+    manager: Manager = kind(Workers(home, count, user, program))
     manager.workers.launched = time.monotonic_ns()
     manager.launch()
     try:
