@@ -1,142 +1,235 @@
-"""Hooks for jobs of the `schedule` package (0.6 to 1.2), and their description."""
+"""Hooks for jobs of the `schedule` package (0.6 to 1.2): reports, isolation, due times, runs asked for."""
 
 import contextlib
 import functools
-from datetime import datetime, timezone
+import os
+import sys
+import threading
+import traceback
 from types import ModuleType
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Optional
 
-SECONDS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86400, "weeks": 604800}
+HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
+HOOKED = "_linodmgr_hooks"  # attribute of the module `schedule` once it is hooked
+
+Failed = Callable[[str, str, BaseException], None]
 
 
-def hook(schedule: ModuleType, stop: Any, begins: Callable[[], None]) -> None:
-    """Tell ``begins`` when the loop has begun, and ``stop`` of each run.
+def hook(
+    schedule: ModuleType,
+    stop: Any,
+    begins: Callable[[], None],
+    runs: Any,
+    plans: Any,
+    broken: Callable[[str], None],
+    failed: Failed,
+) -> "Hooks":
+    """Watch all jobs of ``schedule``; ``begins`` is called whenever the loop goes round.
 
+    ``plans`` is a Plans of plans.py; ``broken`` is told, once, why these hooks are of no more use;
+    ``failed`` the name of a job that failed, when it comes again, in words, and the error.
     Raises AttributeError if it does not fit.
     """
+    hooks = Hooks(schedule, stop, begins, runs, plans, broken, failed)
     scheduler, job = schedule.Scheduler, schedule.Job
-    run_pending, run = scheduler.run_pending, job.run
+    run_pending, run, plan = scheduler.run_pending, job.run, job._schedule_next_run
+    should_run, idle_seconds = job.should_run.fget, scheduler.idle_seconds.fget
+    scheduler._run_job  # noqa: B018 - it must be there
 
     @functools.wraps(run_pending)
     def watched_run_pending(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if stop.is_ours():
-            begins()
-            stop.round()
+        hooks.goes_round(self)
         return run_pending(self, *args, **kwargs)
 
     @functools.wraps(run)
     def watched_run(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if stop.is_ours():
-            begins()  # somebody's own loop may not call run_pending
-        with stop.job() as may_run:
-            return run(self, *args, **kwargs) if may_run else None
+        return hooks.run(self, functools.partial(run, self, *args, **kwargs))
 
-    scheduler.run_pending, job.run = watched_run_pending, watched_run
+    @functools.wraps(plan)
+    def watched_plan(self: Any, *args: Any, **kwargs: Any) -> Any:
+        before = self.next_run
+        planned = plan(self, *args, **kwargs)
+        hooks.planned(self, before)
+        return planned
 
+    @functools.wraps(should_run)
+    def watched_should_run(self: Any) -> Any:
+        return hooks.should_run(self, should_run)
 
-def describe_all(jobs: List[Any]) -> List[Dict[str, object]]:
-    """Return what is told of ``jobs``, each with an id of its own."""
-    counts: Dict[str, int] = {}
-    described = []
-    for job in jobs:
-        known = identity(job)
-        counts[known] = counts.get(known, 0) + 1
-        described.append(describe(job, counts[known]))
-    return described
+    @functools.wraps(idle_seconds)
+    def watched_idle_seconds(self: Any) -> Any:
+        return hooks.idle_seconds(self, idle_seconds)
 
-
-def describe(job: Any, ordinal: int = 1) -> Dict[str, object]:
-    """Return what is told of ``job``, the ``ordinal``-th (from 1) of those that are named and timed alike."""
-    return {
-        "id": identity(job) + (f" #{ordinal}" if ordinal > 1 else ""),
-        "name": name(job),
-        "schedule": words(job),
-        "interval": _interval(job),
-        "at": str(job.at_time) if _is_time_of_day(job) else None,
-        "last_run": instant(job.last_run),
-        "next_run": instant(job.next_run),
-        "enabled": True,
-        "why": None,
-        "text": _text(job),
-    }
+    scheduler.run_pending, job.run, job._schedule_next_run = watched_run_pending, watched_run, watched_plan
+    job.should_run, scheduler.idle_seconds = property(watched_should_run), property(watched_idle_seconds)
+    setattr(schedule, HOOKED, hooks)
+    return hooks
 
 
-def identity(job: Any) -> str:
-    """Return what names ``job`` from one start of the site to the next, but for an ordinal among equals."""
-    function = _function(job)
-    named = getattr(function, "__qualname__", None) or type(function).__qualname__
-    module = getattr(function, "__module__", None) or type(function).__module__
-    return f"{module}.{named} {words(job)}"
+def show_failure(name: str, next_run: str, error: BaseException) -> None:
+    """Write into the site's log what has failed and when it comes again."""
+    lines = traceback.format_exception(type(error), error, error.__traceback__)
+    with contextlib.suppress(Exception):  # a job may have closed it
+        sys.stderr.write(f"{name}: failed, next run {next_run}\n" + "".join(lines))
+        sys.stderr.flush()
 
 
-def name(job: Any) -> str:
-    """Return the name of the job's function, for people."""
-    function = _function(job)
-    return str(getattr(function, "__name__", None) or type(function).__name__)
+class Hooks:
+    """What happens at each round of a loop and at each run of a job.
 
+    If something goes wrong here, `schedule` goes on as without us.
+    """
 
-def words(job: Any) -> str:
-    """Return when ``job`` runs, in words: "every 10 seconds", "every day at 20:00"."""
-    unit = str(job.unit or "")
-    latest = getattr(job, "latest", None)
-    if latest is not None:
-        said = f"every {job.interval} to {latest} {unit}"
-    elif getattr(job, "start_day", None):
-        said = "every " + ("" if job.interval == 1 else f"{job.interval} weeks on ") + job.start_day
-    elif job.interval == 1:
-        said = "every " + unit[:-1]
-    else:
-        said = f"every {job.interval} {unit}"
-    said = said.rstrip() + _at(job)
-    until = getattr(job, "cancel_after", None)
-    return said + (f" until {until:%Y-%m-%d %H:%M:%S}" if isinstance(until, datetime) else "")
+    def __init__(
+        self,
+        schedule: Any,
+        stop: Any,
+        begins: Callable[[], None],
+        runs: Any,
+        plans: Any,
+        broken: Callable[[str], None],
+        failed: Failed,
+    ) -> None:
+        self._schedule = schedule
+        self._stop = stop
+        self._begins = begins
+        self._runs = runs
+        self._plans = plans
+        self._tell_broken = broken
+        self._failed = failed
+        self._is_broken = False
+        self._loop: Any = None  # the scheduler that goes round
+        self._thread = 0  # in which it does
+        self._fulfils = False
 
+    def goes_round(self, scheduler: Any) -> None:
+        """Know that the loop of ``scheduler`` goes round. Raises what a job raises that was asked for."""
+        if not self._stop.is_ours():
+            return
+        self._begins()
+        self._stop.round()
+        self._loop, self._thread = scheduler, threading.get_ident()
+        self._runs.tick()
+        self._safely(None, self._plans.look, scheduler)
+        self._fulfil()
 
-def instant(when: Optional[datetime]) -> Optional[str]:
-    """Return ``when`` as RFC 3339 UTC; a naive one is local time of this process."""
-    if when is None:
-        return None
-    return datetime.fromtimestamp(int(when.timestamp()), timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    def wait(self, seconds: float) -> None:
+        """Wait so long, or until somebody wants a job run."""
+        self._runs.wait(seconds)
 
+    def run(self, job: Any, original: Callable[[], Any]) -> Any:
+        """Run ``job``, unless a stop was asked for. Raises what it raises, if that shall end the loop."""
+        if self._stop.is_ours():
+            self._begins()  # somebody's own loop may not call run_pending
+            if job.scheduler is not None and job.scheduler is not self._loop:
+                if self._loop is None:
+                    self._loop, self._thread = job.scheduler, threading.get_ident()
+                self._safely(None, self._plans.look, job.scheduler)
+        with self._stop.job() as may_run:
+            if not may_run:
+                return None
+            returned = self._watched(job, original) if self._stop.is_ours() else original()
+        if self._thread == threading.get_ident() and not self._stop.requested:
+            self._runs.tick()
+            self._fulfil()
+        return returned
 
-def _function(job: Any) -> Any:
-    """Return what the job calls, without the partials around it; None if nothing was set."""
-    function = job.job_func
-    while isinstance(function, functools.partial):
-        function = function.func
-    return function
+    def planned(self, job: Any, before: Any) -> None:
+        """Know that `schedule` has planned the next run of ``job``, which was ``before``."""
+        if self._stop.is_ours():
+            self._safely(None, self._plans.planned, job, before)
 
+    def should_run(self, job: Any, original: Callable[[Any], Any]) -> Any:
+        """Whether ``job`` is due."""
+        due = None if job.next_run is None else self._safely(None, self._plans.is_due, job)
+        return original(job) if due is None else due
 
-def _is_time_of_day(job: Any) -> bool:
-    return job.at_time is not None and (job.unit == "days" or bool(getattr(job, "start_day", None)))
+    def idle_seconds(self, scheduler: Any, original: Callable[[Any], Any]) -> Any:
+        """Seconds until a job of ``scheduler`` is due, or until the daemon counts on a word of the loop."""
+        idle = self._safely(None, self._plans.idle_seconds, scheduler.jobs)
+        if self._is_broken:
+            return original(scheduler)
+        return None if idle is None else min(idle, self._runs.longest_wait)
 
+    def _watched(self, job: Any, original: Callable[[], Any]) -> Any:
+        """Run ``job`` and tell about it; an error is kept to itself if jobs are isolated."""
+        if self._is_over(job, self._plans.local_now()):
+            return original()  # which does not run it, but cancels it
+        run = self._safely(0, self._plans.begin, job)
+        try:
+            returned = original()
+        except Exception as error:
+            if not self._stop.is_ours():
+                raise
+            shown = error.with_traceback(self._of_site(error))
+            if not self._runs.isolate:
+                self._end(job, run, "failed", shown, None)
+                raise
+            with contextlib.suppress(Exception):  # Job.run does this only after its function has returned
+                job.last_run = self._plans.local_now()
+                job._schedule_next_run()
+            self._failed(
+                self._name(job),
+                "unknown" if job.next_run is None else f"{job.next_run:%Y-%m-%d %H:%M:%S}",
+                shown,
+            )
+            returned = self._schedule.CancelJob if self._is_over(job, job.next_run) else None
+            self._end(job, run, "failed", shown, returned)
+            return returned
+        except BaseException as error:
+            self._end(job, run, "failed", error, None)
+            raise
+        self._end(job, run, "ok", None, returned)
+        return returned
 
-def _at(job: Any) -> str:
-    """Return " at 20:00", or " at :15" where it is a minute of each hour or a second of each minute."""
-    if job.at_time is None:
-        return ""
-    if _is_time_of_day(job):
-        zone = getattr(job, "at_time_zone", None)
-        moment = str(job.at_time)
-        return (
-            " at " + (moment[:-3] if moment.endswith(":00") else moment) + (" " + str(zone) if zone else "")
-        )
-    if job.unit == "hours":
-        at = job.at_time
-        return f" at {at.minute:02}:{at.second:02}" if at.second else f" at :{at.minute:02}"
-    return f" at :{job.at_time.second:02}"
+    def _end(self, job: Any, run: int, outcome: str, error: Optional[BaseException], returned: Any) -> None:
+        cancel = self._schedule.CancelJob
+        goes_on = returned is not cancel and not isinstance(returned, cancel)
+        self._safely(None, self._plans.end, job, run, outcome, error, goes_on)
 
+    def _fulfil(self) -> None:
+        """Run what somebody wants run now, in the loop's own thread."""
+        if self._fulfils or self._is_broken:
+            return
+        for known, asked in self._runs.take_wishes():
+            job = self._plans.find(known)
+            if job is None or self._is_over(job, self._plans.local_now()):
+                self._runs.decline(asked, f"this site has no job {known!r} now")
+                continue
+            timing = self._plans.of(job)
+            scheduler = self._loop if any(one is job for one in self._loop.jobs) else job.scheduler
+            timing.asked, self._fulfils = asked, True
+            try:
+                scheduler._run_job(job)
+            finally:
+                timing.asked, self._fulfils = None, False
 
-def _interval(job: Any) -> Optional[int]:
-    """Return the seconds between two runs; None if they differ from run to run."""
-    if getattr(job, "latest", None) is not None or job.unit not in SECONDS:
-        return None
-    return int(job.interval * SECONDS[job.unit])
+    def _name(self, job: Any) -> str:
+        try:
+            return str(self._plans.name(job))
+        except Exception:  # noqa: BLE001 - whatever a site makes a job of
+            return "a job"
 
+    def _is_over(self, job: Any, when: Any) -> bool:
+        """Whether ``job`` was to run only until a moment that lies before ``when``."""
+        is_overdue = getattr(job, "_is_overdue", None)  # since schedule 1.0
+        return bool(is_overdue is not None and is_overdue(when))
 
-def _text(job: Any) -> str:
-    """Return the line that Lino shows; without arguments if one of them cannot be shown."""
-    with contextlib.suppress(Exception):
-        return repr(job)
-    said = words(job)
-    return f"{said[:1].upper()}{said[1:]} do {name(job)}()"
+    def _of_site(self, error: BaseException) -> Any:
+        """Return the error's traceback from the site's own code on, all of it if there is none."""
+        ours = (HERE, str(getattr(self._schedule, "__file__", None) or HERE))
+        trace = error.__traceback__
+        while trace is not None and trace.tb_frame.f_code.co_filename.startswith(ours):
+            trace = trace.tb_next
+        return trace or error.__traceback__
+
+    def _safely(self, otherwise: Any, function: Callable[..., Any], *args: Any) -> Any:
+        """Return what ``function`` returns; if it raises, these hooks are broken and it is ``otherwise``."""
+        if self._is_broken:
+            return otherwise
+        try:
+            return function(*args)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the site must run
+            self._is_broken = True
+            self._tell_broken(f"cannot watch the jobs: {type(error).__name__}: {error}")
+            return otherwise

@@ -29,6 +29,7 @@ class Daemon:
         self.past: Dict[str, Fields] = {}  # by id: PastJob of the protocol
         self.isolate = True
         self.catch_up = True
+        self.longest_wait = float("inf")  # seconds until it counts on a word of the loop
         self.standing: Callable[[], Standing] = lambda: ()  # what one that is new must know
         self._waiting = waiting
         self._queue = waiting.Waiting()
@@ -41,6 +42,7 @@ class Daemon:
         self._silence = LONGEST_SILENCE
         self._said_at = 0.0  # monotonic, as are the two below
         self._try_at = 0.0
+        self._may_go = False  # the daemon has said go
         self._told: Dict[str, Fields] = {}  # what stays true: ready, unhooked
 
     def connect(self, path: str, timeout: float, stacks: int = 0) -> None:
@@ -88,7 +90,11 @@ class Daemon:
         if "unhooked" not in self._told:
             self.tell("unhooked", reason=reason)
 
-    def tell(self, kind: str, **fields: object) -> None:
+    def tell(self, what: str, **fields: object) -> None:
+        """Send one report, see `send`."""
+        self.send(what, fields)
+
+    def send(self, kind: str, fields: Fields) -> None:
         """Send one report; it waits for another time, or another daemon, if it cannot be sent now."""
         if os.getpid() != self._pid or (self._socket is None and not self._path):
             return
@@ -215,14 +221,15 @@ class Daemon:
         *lines, self._heard = self._heard.split(b"\n")
         words = [word for word in map(self._waiting.word, lines) if word is not None]
         for word in words:
-            if word.get("type") == "past":
+            if word.get("type") == "past" and not self._may_go:
                 self._take_past(word.get("jobs"))
             elif word.get("type") == "go":
+                self._may_go = True
                 self.isolate = word.get("isolate_jobs") is not False
                 self.catch_up = word.get("catch_up") is not False
                 watchdog = word.get("watchdog")
                 if isinstance(watchdog, (int, float)) and watchdog > 0:
-                    self._silence = max(1.0, min(LONGEST_SILENCE, watchdog / 4))
+                    self._silence = self.longest_wait = max(1.0, min(LONGEST_SILENCE, watchdog / 4))
         return words
 
     def _take_past(self, jobs: object) -> None:

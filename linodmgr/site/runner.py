@@ -23,6 +23,7 @@ MISSING = 78  # EX_CONFIG
 NOT_DJANGO = "does not call execute_from_command_line"
 PREFIX = "_linodmgr_"  # of our modules' names, so that they are in nobody's way
 PARTS = (
+    "due",
     "environment",
     "imports",
     "lino_tasks",
@@ -30,9 +31,12 @@ PARTS = (
     "on_django",
     "on_lino",
     "on_schedule",
+    "plans",
     "report",
     "runs",
+    "schedule_jobs",
     "script",
+    "stacks",
     "stopping",
     "waiting",
 )
@@ -144,7 +148,7 @@ class Runner:
     def _connect(self, timeout: float) -> None:
         path = self._options["report"]
         try:
-            self._daemon.connect(path, timeout)
+            self._daemon.connect(path, timeout, self._parts["stacks"].register())
         except OSError as error:
             _fail(NO_DAEMON, f"cannot reach the daemon at {path}: {error.strerror or error}")
 
@@ -154,8 +158,13 @@ class Runner:
             self._hooked.add(module.__name__)
 
     def _hook_schedule(self, module: ModuleType) -> None:
-        begins = functools.partial(self._begins, self._parts["stopping"].BY_FLAG)
-        self._parts["on_schedule"].hook(module, self._stop, begins)
+        parts = self._parts
+        begins = functools.partial(self._begins, parts["stopping"].BY_FLAG)
+        plans = parts["plans"].Plans(self._runs, parts["due"], parts["schedule_jobs"])
+        on_schedule = parts["on_schedule"]
+        on_schedule.hook(
+            module, self._stop, begins, self._runs, plans, self._daemon.unhooked, on_schedule.show_failure
+        )
 
     def _hook_lino(self, module: ModuleType) -> None:
         begins = functools.partial(self._begins, self._parts["stopping"].BY_EXIT)
@@ -182,7 +191,7 @@ class Runner:
             .Listing(
                 output,
                 self._parts["on_django"],
-                self._parts["on_schedule"].describe_all,
+                self._parts["schedule_jobs"].describe_all,
                 self._parts["lino_tasks"].describe_all,
             )
             .print_and_end

@@ -160,6 +160,11 @@ class Runs:
             wishes, self._wishes = self._wishes, []
             return wishes
 
+    @property
+    def longest_wait(self) -> float:
+        """Seconds after which the daemon counts on a word of the loop; endless if it does not."""
+        return float("inf") if self._daemon is None else float(self._daemon.longest_wait)
+
     def fileno(self) -> int:
         """Return the descriptor that becomes readable when the daemon says something; -1 if there is none."""
         if self._daemon is None or not self._stop.is_ours():
@@ -168,8 +173,8 @@ class Runs:
             return int(self._daemon.fileno())
 
     def wait(self, seconds: float) -> None:
-        """Wait so long, or until the daemon says something."""
-        _poll(self.fileno(), seconds)
+        """Wait so long, or until the daemon says something, or counts on a word of the loop."""
+        _poll(self.fileno(), min(seconds, self.longest_wait))
 
     def _wait_for_stored(self, run: int) -> None:
         """Wait, at most WAIT_FOR_STORED, until the beginning of ``run`` would survive a loss of power."""
@@ -201,7 +206,7 @@ class Runs:
 
     def _tell(self, kind: str, fields: Fields) -> None:
         if self._daemon is not None:
-            self._daemon.tell(kind, **fields)
+            self._daemon.send(kind, fields)
 
     def _move(self, job: str, next_run: Optional[float]) -> None:
         """Keep what would be told of ``job`` to another daemon true."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from linodmgr.runner_protocol import Idle, Ready, Remark, Unhooked
+from linodmgr.runner_protocol import Begun, Ended, Idle, Jobs, Ready, Remark, Unhooked
 from tests.real.django_sites import make_site
 from tests.real.runner_harness import list_mode, listed, started
 
@@ -49,10 +49,11 @@ def test_ready_is_said_when_the_loop_has_begun(runtime: Path) -> None:
         runner.begin()
         runner.expect(Ready)
         runner.prints("2 scheduled jobs:\n")
+        runner.expect(Jobs)
         runner.stop()
         assert runner.ends() == 0, runner.text()
 
-    assert [type(report) for report in runner.said[1:]] == [Ready]
+    assert [type(report) for report in runner.said[1:3]] == [Ready, Jobs]
 
 
 @pytest.mark.parametrize(
@@ -97,7 +98,7 @@ def test_a_job_that_exits_is_an_end_after_ready(runtime: Path) -> None:
         runner.begin()
         assert runner.ends() == 0
 
-    assert [type(report) for report in runner.said[1:]] == [Ready]
+    assert [type(report) for report in runner.said[1:]] == [Ready, Jobs, Begun, Ended]
 
 
 def test_asking_for_help_is_not_a_rest(runtime: Path) -> None:

@@ -7,7 +7,8 @@ import schedule
 from django.core.management.base import BaseCommand
 from django.utils.module_loading import autodiscover_modules
 
-from linodmgr.linod.loop import Loop, own_signals
+from linodmgr.linod.loop import Loop, hooks
+from linodmgr.linod.past import overlay
 from linodmgr.site.on_django import uses_linod
 
 
@@ -34,10 +35,12 @@ class Command(BaseCommand):
         if not jobs:
             self.stdout.write("This site has no scheduled jobs.")
             return
+        if list_jobs:
+            overlay(jobs)
         self.stdout.write(f"{len(jobs)} scheduled jobs:")
         for number, job in enumerate(jobs, 1):
             self.stdout.write(f"[{number}] {job!r}")
         if list_jobs:
             return
         self.stdout.flush()
-        Loop(own_signals()).run()
+        Loop(hooks()).run()

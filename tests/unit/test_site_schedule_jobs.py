@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import schedule
 
-from linodmgr.site import on_schedule
+from linodmgr.site import schedule_jobs
 
 NOON = datetime(2030, 6, 1, 12)
 
@@ -80,7 +80,7 @@ def registered(job: Any, function: Any = works, *arguments: object) -> Any:
 def test_when_a_job_runs_is_said_in_words(
     make: Callable[..., Any], words: str, every: Callable[..., Any]
 ) -> None:
-    assert on_schedule.words(make(every)) == words
+    assert schedule_jobs.words(make(every)) == words
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_when_a_job_runs_is_said_in_words(
 def test_interval_and_time_of_day_are_told_where_they_are_fixed(
     make: Callable[..., Any], interval: int | None, at: str | None, every: Callable[..., Any]
 ) -> None:
-    told = on_schedule.describe(registered(make(every)))
+    told = schedule_jobs.describe(registered(make(every)))
 
     assert (told["interval"], told["at"]) == (interval, at)
 
@@ -120,14 +120,14 @@ def test_whatever_can_be_called_has_a_name(
 ) -> None:
     job = registered(every(10).seconds, function)
 
-    assert on_schedule.name(job) == name
-    assert on_schedule.identity(job) == identity.format(__name__) + " every 10 seconds"
+    assert schedule_jobs.name(job) == name
+    assert schedule_jobs.identity(job) == identity.format(__name__) + " every 10 seconds"
 
 
 def test_equal_jobs_are_told_apart(every: Callable[..., Any]) -> None:
     jobs = [registered(every(10).seconds), registered(every(5).seconds), registered(every(10).seconds)]
 
-    assert [job["id"] for job in on_schedule.describe_all(jobs)] == [
+    assert [job["id"] for job in schedule_jobs.describe_all(jobs)] == [
         f"{__name__}.works every 10 seconds",
         f"{__name__}.works every 5 seconds",
         f"{__name__}.works every 10 seconds #2",
@@ -137,24 +137,24 @@ def test_equal_jobs_are_told_apart(every: Callable[..., Any]) -> None:
 def test_the_text_is_that_of_lino(every: Callable[..., Any]) -> None:
     job = every().day.at("20:00").do(works)
 
-    assert on_schedule.describe(job)["text"] == repr(job)
+    assert schedule_jobs.describe(job)["text"] == repr(job)
     assert repr(job).startswith("Every 1 day at 20:00:00 do works() (last run: [never], next run: ")
 
 
 def test_a_job_that_cannot_be_shown_has_a_text(every: Callable[..., Any]) -> None:
     job = registered(every(10).seconds, works, Unshowable())
 
-    assert on_schedule.describe(job)["text"] == "Every 10 seconds do works()"
+    assert schedule_jobs.describe(job)["text"] == "Every 10 seconds do works()"
 
 
 def test_instants_are_utc_whatever_the_time_zone_of_the_site() -> None:
     local = datetime(2030, 6, 1, 12, 0, 0, 999999)
 
-    told = on_schedule.instant(local)
+    told = schedule_jobs.instant(local)
 
     assert told is not None
     assert datetime.fromisoformat(told.replace("Z", "+00:00")) == local.replace(microsecond=0).astimezone()
-    assert on_schedule.instant(None) is None
+    assert schedule_jobs.instant(None) is None
 
 
 def test_random_timings_never_raise(every: Callable[..., Any]) -> None:
@@ -167,6 +167,6 @@ def test_random_timings_never_raise(every: Callable[..., Any]) -> None:
         job.at_time = chance.choice([None, NOON.time(), (NOON + timedelta(seconds=61)).time()])
         job.next_run = chance.choice([None, NOON])
 
-        told = on_schedule.describe(job, ordinal=chance.choice([1, 2]))
+        told = schedule_jobs.describe(job)
 
         assert str(told["schedule"]).startswith("every")
