@@ -73,6 +73,8 @@ def _draft(table: dict[str, Any], defaults: Mapping[str, Any], file: Path, numbe
     draft.values = {**defaults, **values}
     if "environment" in values:
         draft.values["environment"] = {**defaults.get("environment", {}), **values["environment"]}
+    if "jobs" in values:
+        draft.values["jobs"] = {**defaults.get("jobs", {}), **values["jobs"]}
     if "directory" in values:
         draft.directory = absolute(values["directory"], file)
     elif "directory" not in table:

@@ -2,7 +2,7 @@
 
 import re
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import date, time
 from enum import Enum
 from typing import Any
@@ -11,6 +11,7 @@ Kind = Callable[[object], Any]  # returns the value to use; raises Unfit
 
 DAY = 86400.0  # seconds
 LONGEST = 30 * DAY
+JOB_TIMEOUT = "job_timeout"
 SHOWN = 80  # characters of a value that are shown
 
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": DAY}
@@ -29,6 +30,17 @@ class Unfit(Exception):
         super().__init__(f"{rule}, got {show(value)}")
         self.below = below
         self.others: list[Unfit] = []  # of the same value
+
+
+class Unknown(Unfit):
+    """A key that is none; says which one may be meant."""
+
+    def __init__(self, key: str, known: Collection[str], below: str = "") -> None:
+        from difflib import get_close_matches
+
+        super().__init__("", key, below)
+        near = get_close_matches(key, known, 1)
+        self.args = (f"unknown key {show(key)}" + (f", did you mean {near[0]!r}?" if near else ""),)
 
 
 def show(value: object) -> str:
@@ -196,6 +208,46 @@ def texts(rule: str, value: object) -> tuple[str, ...]:
         if not isinstance(item, str) or not item or not item.isprintable():
             raise Unfit(rule, value)
     return tuple(value)
+
+
+def of_jobs(value: object) -> dict[str, float]:
+    """Return the job_timeout of each job that has a table of its own, by the job's name or id."""
+    if not isinstance(value, dict):
+        raise Unfit("must be tables like [site.jobs.checkdata]", value)
+    found: dict[str, float] = {}
+    faults: list[Unfit] = []
+    for job, table in value.items():
+        try:
+            found.update(_of_job(job, table))
+        except Unfit as fault:
+            faults += [fault, *fault.others]
+    if faults:
+        faults[0].others = faults[1:]
+        raise faults[0]
+    return found
+
+
+def _of_job(job: str, table: object) -> dict[str, float]:
+    if not job.strip() or not job.isprintable():
+        raise Unfit("must have names of printable characters", job)
+    if not isinstance(table, dict):
+        raise Unfit("must be a table like { job_timeout = 60 }", table, below=job)
+    found: dict[str, float] = {}
+    faults: list[Unfit] = []
+    for key, value in table.items():
+        try:
+            if key != JOB_TIMEOUT:
+                raise Unknown(key, (JOB_TIMEOUT,), below=job)
+            found[job] = duration(zero=True)(value)
+        except Unknown as fault:
+            faults.append(fault)
+        except Unfit as fault:
+            fault.below = f"{job}.{key}"
+            faults.append(fault)
+    if faults:
+        faults[0].others = faults[1:]
+        raise faults[0]
+    return found
 
 
 def variables(value: object) -> dict[str, str]:

@@ -56,11 +56,13 @@ class QuietRuns(Struct, tag="quiet", frozen=True, omit_defaults=True):
 
 
 class KnownJob(Struct, frozen=True, omit_defaults=True):
-    """What a job is called and when it is next due."""
+    """What a job is called, when it is next due, and which regular times were used up and missed last."""
 
     id: str
     name: str
     next_run: float | None = None
+    due: float | None = None
+    missed: float | None = None
 
 
 class KnownJobs(Struct, tag="jobs", frozen=True, omit_defaults=True):

@@ -43,7 +43,10 @@ def recall(past: dict[str, Job], fact: Fact) -> None:
             job.missed, job.next_run = fact.due, fact.next_run
         case KnownJobs(jobs=known):
             for one in known:
-                _job(past, one.id, one.name).next_run = one.next_run
+                job = _job(past, one.id, one.name)
+                job.next_run = one.next_run
+                job.due = job.due if one.due is None else one.due
+                job.missed = job.missed if one.missed is None else one.missed
         case QuietRuns() | WorkerExit():
             pass
         case _:

@@ -62,6 +62,9 @@ class Site(Struct, frozen=True, kw_only=True):
     memory_max: int = 0  # bytes; 0: no limit
     job_timeout: float = 0.0  # seconds; 0: none
     watchdog: float = 120.0  # seconds; 0: none
+    isolate_jobs: bool = True  # a job that fails does not end the others
+    catch_up: bool = True  # a regular time that passed while no worker ran is made up for
+    jobs: dict[str, float] = field(default_factory=dict)  # job_timeout by a job's name or id; 0: none
     log_max_bytes: int = 10_000_000
     log_keep: int = 5
     notify: str = ""

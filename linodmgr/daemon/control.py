@@ -3,9 +3,10 @@
 import asyncio
 import logging
 import socket
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Protocol
 
+from linodmgr.daemon.job_answers import JobAnswers
 from linodmgr.daemon.lines import Lines, peer
 from linodmgr.daemon.loop import Loop
 from linodmgr.daemon.roster import DISABLED, Roster
@@ -15,12 +16,15 @@ from linodmgr.protocol import (
     ANSWER_LIMIT,
     Answer,
     Done,
+    History,
+    Jobs,
     ListJobs,
     Refused,
     Reload,
     Request,
     Restart,
     Result,
+    RunJob,
     Start,
     Stop,
     decode_request,
@@ -54,12 +58,19 @@ class Control:
     """Answers requests."""
 
     def __init__(
-        self, loop: Loop, roster: Roster, status: Status, steward: Steward, patience: float = PATIENCE
+        self,
+        loop: Loop,
+        roster: Roster,
+        status: Status,
+        jobs: JobAnswers,
+        steward: Steward,
+        patience: float = PATIENCE,
     ) -> None:
         self.patience = patience
         self.loop = loop
         self.roster = roster
         self.status = status
+        self.jobs = jobs
         self.steward = steward
         self.clients: set[Client] = set()
         self.left = asyncio.Event()
@@ -71,6 +82,12 @@ class Control:
             self.left.clear()
             await self.left.wait()
 
+    def dismiss(self) -> None:
+        """Let those go who would watch for ever."""
+        for client in tuple(self.clients):
+            if client.is_watching:
+                client.finish(Done())
+
     def connect(self) -> asyncio.Protocol:
         """Return the protocol of one more connection."""
         return Client(self)
@@ -81,6 +98,11 @@ class Control:
             case StatusRequest(sites):
                 client.answer(self.status.snapshot(self.roster.expand(sites)))
                 client.finish(Done())
+            case Jobs(sites, watch):
+                client.is_watching = watch
+                self.jobs.tell(client, self.roster.expand(sites), all_sites=not sites, watch=watch)
+            case History(sites, job, limit):
+                client.run(self.jobs.tell_past(client, self.roster.expand(sites), job, limit))
             case Stop(daemon=True):
                 self.steward.shut_down()
                 client.wait_for(list(self.roster.config.sites), [], True)
@@ -96,6 +118,8 @@ class Control:
                 client.wait_for(self.roster.restart(names), self._disabled(sites, names), wait)
             case Reload(wait):
                 client.run(self._reload(client, wait))
+            case RunJob(site, job, wait):
+                self.jobs.run(client, self.roster.expand([site]), job, wait=wait)
             case ListJobs():
                 client.run(self._list(client, request))
 
@@ -129,6 +153,10 @@ class Client(asyncio.Protocol):
         self._who = "?"
         self._task: asyncio.Task[None] | None = None
         self._patience: asyncio.TimerHandle | None = None
+        self.is_watching = False
+        self.leaving: list[Callable[[], None]] = []  # called when it has gone
+        self.reads = asyncio.Event()  # it has taken what it was told
+        self.reads.set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greet nobody; somebody who says nothing is sent away."""
@@ -148,6 +176,8 @@ class Client(asyncio.Protocol):
         self._control.clients.discard(self)
         self._control.left.set()
         self._control.loop.listeners.discard(self._changed)
+        for leave in self.leaving:
+            leave()
         if self._task is not None:
             self._task.cancel()
 
@@ -176,10 +206,12 @@ class Client(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The client reads slowly: it has some seconds."""
+        self.reads.clear()
         self._be_patient()
 
     def resume_writing(self) -> None:
         """It has read."""
+        self.reads.set()
         self._stop_patience()
 
     def run(self, work: Coroutine[Any, Any, None]) -> None:
@@ -188,7 +220,10 @@ class Client(asyncio.Protocol):
 
     def answer(self, answer: Answer) -> None:
         """Send one answer."""
-        data = encode(answer)
+        self.send(encode(answer))
+
+    def send(self, data: bytes) -> None:
+        """Send one answer that has been written already."""
         if len(data) > ANSWER_LIMIT:
             data = encode(Refused("cannot answer: it is too much"))
         if not self._transport.is_closing():

@@ -33,13 +33,33 @@ class Logs:
             raise error if isinstance(error, SpawnError) else _failure(f"own {str(path)!r}", error) from error
         return log
 
+    def path(self, name: str) -> Path:
+        """Return the log file of a site."""
+        return self._directory / f"{name}.log"
+
+    def size(self, name: str) -> int:
+        """Return how long it is by now, in bytes."""
+        try:
+            return os.stat(self.path(name)).st_size
+        except OSError:
+            return 0
+
+    def begin(self, name: str) -> int | None:
+        """Return where the output of the latest start begins, if there has been one."""
+        return self._begins.get(name)
+
     def tail(self, name: str, lines: int = 10) -> list[str]:
         """Return the last lines that a worker wrote since its latest start, at most 4 KiB."""
+        return self.between(name, self._begins.get(name), None, lines)
+
+    def between(self, name: str, begin: int | None, end: int | None, lines: int) -> list[str]:
+        """Return the last lines of a part of the log, at most 4 KiB; ``end`` None: its end."""
         try:
-            with open(self._directory / f"{name}.log", "rb") as file:
-                end = file.seek(0, os.SEEK_END)
-                file.seek(max(self._begins.get(name, end), end - TAIL_BYTES))
-                text = file.read(TAIL_BYTES)
+            with open(self.path(name), "rb") as file:
+                whole = file.seek(0, os.SEEK_END)
+                end = whole if end is None else min(end, whole)
+                begin = file.seek(max(end if begin is None else min(begin, end), end - TAIL_BYTES))
+                text = file.read(end - begin)
         except OSError:
             return []
         return text.decode("utf-8", "replace").splitlines()[-lines:]

@@ -100,6 +100,11 @@ class Loop:
             self._busy = False
             self._set_timer()
 
+    @staticmethod
+    def instants() -> tuple[float, float]:
+        """Return seconds since the epoch, and monotonic ones."""
+        return time.time(), time.monotonic()
+
     def is_settled(self, name: str) -> bool:
         """Whether nothing more is to be waited for after a command."""
         worker = self.fleet[name]

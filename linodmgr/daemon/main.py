@@ -14,6 +14,9 @@ from linodmgr import launch
 from linodmgr.config import Config, load
 from linodmgr.daemon.control import Control
 from linodmgr.daemon.ground import log_to, prepare, undo_surroundings
+from linodmgr.daemon.history import History, own_directory
+from linodmgr.daemon.job_answers import JobAnswers
+from linodmgr.daemon.jobs import JobBook
 from linodmgr.daemon.keep import Goals, Locks, lock_daemon
 from linodmgr.daemon.lines import listen
 from linodmgr.daemon.listing import Lister
@@ -93,8 +96,11 @@ class Daemon:
         )
         self._loop = Loop(self._processes, config.starts_at_once)
         self._roster = Roster(config, Goals(places.state_dir), self._loop)
-        self._status = Status(self._loop, self._logs)
-        self._control = Control(self._loop, self._roster, self._status, self)
+        self._history = History(own_directory(places.state_dir))
+        self._book = JobBook(self._loop, self._history, self._logs)
+        self._status = Status(self._loop, self._logs, self._book)
+        answers = JobAnswers(self._loop, self._book, self._history, self._logs)
+        self._control = Control(self._loop, self._roster, self._status, answers, self)
         self._lister = Lister(self._runner_dir)
         self._gone: asyncio.Event
         self._reloading: asyncio.Lock
@@ -110,7 +116,9 @@ class Daemon:
         for number in STOP_SIGNALS:
             here.add_signal_handler(number, self.shut_down)
         here.add_signal_handler(signal.SIGHUP, self._reload_soon)
-        reports = Reports(self._loop, listen(places.report, 0o666, None))
+        reports = Reports(
+            self._loop, listen(places.report, 0o666, None), self._book, self._logs, str(self._runner_dir)
+        )
         control = listen(places.control, 0o660, self._config.group_id)
         server = await here.create_unix_server(self._control.connect, sock=control, backlog=1024)
         self._loop.listeners.add(self._changed)
@@ -123,10 +131,13 @@ class Daemon:
         reports.close()
         self._processes.close()
         server.close()
+        self._book.close()
+        self._control.dismiss()
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._control.everybody_left(), FAREWELL)
         for socket_path in (places.control, places.report):
             socket_path.unlink(missing_ok=True)
+        self._history.close()
         log.info("stopped")
         # Whoever asks once more must not make a failure of it.
         signal.pthread_sigmask(signal.SIG_BLOCK, {*STOP_SIGNALS, signal.SIGHUP})
@@ -164,6 +175,7 @@ class Daemon:
             for problem in config.problems:
                 log.warning("%s", problem)
             lines, names = self._roster.reload(config)
+            self._book.adjust()
             for line in lines:
                 log.info("reload: %s", line)
             return lines + config.problems, names

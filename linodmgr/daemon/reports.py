@@ -4,9 +4,12 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 import socket
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
 
+from linodmgr.core.job import Hang
+from linodmgr.core.never import assert_never
 from linodmgr.core.states import (
     BecameReady,
     Connected,
@@ -18,61 +21,97 @@ from linodmgr.core.states import (
     Said,
     Silent,
 )
-from linodmgr.daemon.lines import Lines, peer
+from linodmgr.core.told import line as one_line
+from linodmgr.core.worker import pid_of
+from linodmgr.daemon import past, stacks
+from linodmgr.daemon.inquiries import Inquiries
+from linodmgr.daemon.jobs import JobBook, JobReport
+from linodmgr.daemon.lines import peer
+from linodmgr.daemon.logs import Logs
 from linodmgr.daemon.loop import Loop
+from linodmgr.daemon.runners import RECEIVED_AT_ONCE, Runner
+from linodmgr.launch import venv_of
 from linodmgr.protocol import encode
-from linodmgr.runner_protocol import Go, Hello, Idle, Missing, Ready, Remark, Report, Unhooked, decode_report
+from linodmgr.runner_protocol import (
+    Hello,
+    Idle,
+    Inquiry,
+    Missing,
+    Ready,
+    Remark,
+    RunNow,
+    Stored,
+    Unhooked,
+    decode_report,
+)
 
 log = logging.getLogger(__name__)
 
 ACCEPT_AGAIN = 1.0  # seconds, when there is no descriptor left
 CROWD = 100  # who is taken in before something else has its turn
-CHUNK = 4096  # bytes that are heard before something else has its turn
 GRACE = 1.0  # seconds between the end of a connection and that of its process
 LAST_WORDS = 1024 * 1024  # bytes, more than a socket holds: a child of the dead may go on and on
 REASON_LIMIT = 500  # characters of a site's own words that are shown to people
+REAL_TIME = range(signal.SIGRTMIN, signal.SIGRTMAX + 1)  # signals that mean nothing to anybody else
 
-
-@dataclass(slots=True)
-class Runner:
-    """The runner of one live worker."""
-
-    connection: socket.socket | None = None
-    lines: Lines = field(default_factory=Lines)
-    unhooked: bool = False  # it said so, which is logged once
-    garbled: bool = False  # its words were garbage; it is not heard again
-    lost: asyncio.TimerHandle | None = None  # it hung up and may be about to end
+Life = Hello | Ready | Idle | Unhooked | Missing | Remark
 
 
 class Reports:
     """All runners that have connected, by the pid of their worker."""
 
-    def __init__(self, loop: Loop, listening: socket.socket) -> None:
+    def __init__(
+        self, loop: Loop, listening: socket.socket, book: JobBook, logs: Logs, runner_dir: str = ""
+    ) -> None:
         self._loop = loop
         self._listening = listening
+        self._book = book
+        self._logs = logs
+        self._runner_dir = runner_dir
         self._runners: dict[int, Runner] = {}
+        self._dumps: dict[int, int] = {}  # where in the log the stacks of a worker begin, by its pid
+        self._inquiries = Inquiries(loop.sites.values, self._tell_past)
         loop.last_words = self.end
+        loop.write_stacks = self._write_stacks
+        book.hear_first = self._hear_waiting
+        book.run_now, book.unhooked = self.run_now, self.unhooked
         self._listen()
 
-    def end(self, pid: int, _status: int) -> None:
+    def end(self, pid: int, status: int) -> None:
         """Hear what the runner of a dead worker still said, then forget it.
 
         A short-lived one may wait to be accepted when its end is seen.
         """
+        name = self._loop.name_of(pid)
+        if name is None:
+            return
         if pid not in self._runners:
             self._accept()
-        runner = self._runners.get(pid)
-        if runner is None:
-            return
-        for _ in range(LAST_WORDS // CHUNK):
-            if not self._receive(pid, runner):
-                break
-        self._forget(pid)
+        if runner := self._runners.get(pid):
+            self._release(name, runner)
+            self._drain(pid, runner)
+            self._forget(pid)
+        begin = self._dumps.pop(pid, None)
+        self._book.worker_ended(name, status, lambda hang: self._where(name, hang, begin))
+
+    def run_now(self, name: str, job: str, token: str) -> bool:
+        """Tell the runner of a site to run a job; return whether there is one that listens."""
+        runner = self._runners.get(pid_of(self._loop.fleet[name]) or 0)
+        if runner is None or runner.connection is None:
+            return False
+        runner.send(encode(RunNow(job, token)))
+        return True
+
+    def unhooked(self, name: str) -> str:
+        """Return why no hook fits the worker of a site, empty if one may."""
+        runner = self._runners.get(pid_of(self._loop.fleet[name]) or 0)
+        return runner.unhooked if runner else ""
 
     def close(self) -> None:
         """Serve nobody any more."""
         asyncio.get_running_loop().remove_reader(self._listening)
         self._listening.close()
+        self._inquiries.close()
         for pid in list(self._runners):
             self._forget(pid)
 
@@ -94,46 +133,125 @@ class Reports:
             asyncio.get_running_loop().add_reader(self._listening, self._accept)
 
     def _welcome(self, connection: socket.socket) -> None:
-        pid = _worker(self._loop, peer(connection)[0])
-        runner = Runner() if pid is None else self._runners.setdefault(pid, Runner())
-        if pid is None or runner.connection is not None or runner.garbled:
+        speaker, uid = peer(connection)
+        pid = _worker(self._loop, speaker)
+        if pid is None:
+            self._inquiries.welcome(connection, uid)
+            return
+        runner = self._runners.setdefault(pid, Runner(pid))
+        if runner.connection is not None or runner.garbled:
             connection.close()
             return
-        connection.setblocking(False)
-        runner.connection, runner.lines = connection, Lines()
-        asyncio.get_running_loop().add_reader(connection, self._receive, pid, runner)
+        runner.connect(connection, speaker, lambda: self._receive(pid, runner))
 
     def _receive(self, pid: int, runner: Runner) -> bool:
-        """Turn what a runner said into events of its worker; return whether there was anything."""
+        """Turn what a runner said into events; return whether there was anything."""
         name = self._loop.name_of(pid)
-        if runner.connection is None or name is None:
+        data = None if name is None else runner.receive()
+        if name is None or data is None:
             return False
-        try:
-            data = runner.connection.recv(CHUNK)
-        except BlockingIOError:
-            return False
-        except OSError:  # it closed without reading our go
-            data = b""
         try:
             for line in runner.lines.feed(data):
-                self._hear(name, runner, decode_report(line))
+                self._hear(name, runner, line)
         except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
-            log.warning("%s: its runner is no longer heard: %s", name, error)
-            runner.garbled = True
-            data = b""
-        if not data:
-            _hang_up(runner)
-            runner.lost = asyncio.get_running_loop().call_later(GRACE, self._give_up, pid)
-        return bool(data)
+            self._stop_hearing(name, runner, error)
+            return False
+        if data:
+            runner.charge(len(data))
+            return True
+        self._lose(runner)
+        return False
 
-    def _hear(self, name: str, runner: Runner, report: Report) -> None:
+    def _hear(self, name: str, runner: Runner, line: bytes) -> None:
+        """Take in one line. Raises ValueError."""
+        if runner.held is not None:
+            runner.held.append(line)
+            return
+        report = decode_report(line)
+        if isinstance(report, JobReport):
+            self._book.hear(name, report, lambda run: runner.send(encode(Stored(run))))
+        elif not isinstance(report, Inquiry):
+            self._hear_of_life(name, runner, report)
+
+    def _hear_of_life(self, name: str, runner: Runner, report: Life) -> None:
         if isinstance(report, Unhooked) and not runner.unhooked:
-            runner.unhooked = True
-            log.warning("%s: runs unhooked: %s", name, _one_line(report.reason))
+            runner.unhooked = one_line(report.reason, REASON_LIMIT) or "no hook fits"
+            log.warning("%s: runs unhooked: %s", name, runner.unhooked)
         self._loop.put(name, _event(report))
-        if isinstance(report, Hello) and runner.connection is not None:
-            with contextlib.suppress(OSError):  # it has gone, perhaps; what it said before counts
-                runner.connection.send(encode(Go()))
+        if isinstance(report, Ready):
+            self._book.ready(name)
+        elif isinstance(report, Idle):
+            self._book.rest(name)
+        elif isinstance(report, Hello) and not runner.greeted:
+            runner.greeted = True
+            runner.stacks = report.stacks if report.stacks in REAL_TIME else 0
+            if report.resumed:
+                runner.send(encode(self._book.go(name)))
+            else:
+                runner.hold()
+                self._book.recall(name, lambda: self._let_go(name, runner))
+
+    def _let_go(self, name: str, runner: Runner) -> None:
+        """Tell a runner what is known of the past, and to begin; hear what it has said meanwhile."""
+        if runner.held is None or name not in self._loop.sites:  # it has ended
+            return
+        for line in past.lines(self._book.past(name)):
+            runner.send(line)
+        runner.send(encode(self._book.go(name)))
+        self._release(name, runner)
+
+    def _release(self, name: str, runner: Runner) -> None:
+        try:
+            for line in runner.release():
+                self._hear(name, runner, line)
+        except (ValueError, RecursionError) as error:
+            self._stop_hearing(name, runner, error)
+
+    def _stop_hearing(self, name: str, runner: Runner, error: Exception) -> None:
+        log.warning("%s: its runner is no longer heard: %s", name, error)
+        runner.garbled = True
+        self._lose(runner)
+
+    def _lose(self, runner: Runner) -> None:
+        """Hang up on a runner; it may be about to end."""
+        runner.hang_up()
+        if runner.lost is not None:
+            runner.lost.cancel()
+        runner.lost = asyncio.get_running_loop().call_later(GRACE, self._give_up, runner.worker)
+
+    def _hear_waiting(self, name: str) -> None:
+        """Hear what the runner of a site has said and nobody has read yet."""
+        pid = pid_of(self._loop.fleet[name]) or 0
+        if runner := self._runners.get(pid):
+            if runner.paused:
+                self._book.of(name).heard = self._loop.instants()[1]
+            self._drain(pid, runner)
+
+    def _drain(self, pid: int, runner: Runner) -> None:
+        for _ in range(LAST_WORDS // RECEIVED_AT_ONCE):
+            if not self._receive(pid, runner):
+                break
+
+    def _tell_past(self, name: str, then: Callable[[Iterable[bytes]], None]) -> None:
+        self._book.recall(name, lambda: then(past.lines(self._book.past(name))))
+
+    def _write_stacks(self, pid: int) -> None:
+        """Make the runner of a worker write its stacks; a second later they are read, and it is killed."""
+        name, runner = self._loop.name_of(pid), self._runners.get(pid)
+        if name is None or runner is None or not runner.stacks:
+            return
+        self._dumps[pid] = self._logs.size(name)
+        with contextlib.suppress(OSError):
+            if os.getsid(runner.pid) == pid:  # it is still the process that told us of the signal
+                os.kill(runner.pid, runner.stacks)
+
+    def _where(self, name: str, hang: Hang, begin: int | None) -> str:
+        """Return in which line of a site it hung, as its log says since ``begin``."""
+        if begin is None:
+            return ""
+        site = self._loop.sites[name]
+        place = stacks.Place(site.directory, venv_of(site), self._runner_dir)
+        return stacks.where(stacks.read(self._logs.path(name), begin), hang.thread, place)
 
     def _give_up(self, pid: int) -> None:
         """Expect no READY any more from a runner that has gone while its site goes on."""
@@ -143,16 +261,9 @@ class Reports:
 
     def _forget(self, pid: int) -> None:
         runner = self._runners.pop(pid)
-        _hang_up(runner)
+        runner.hang_up()
         if runner.lost is not None:
             runner.lost.cancel()
-
-
-def _hang_up(runner: Runner) -> None:
-    if runner.connection is not None:
-        asyncio.get_running_loop().remove_reader(runner.connection)
-        runner.connection.close()
-        runner.connection = None
 
 
 def _worker(loop: Loop, pid: int) -> int | None:
@@ -169,7 +280,7 @@ def _worker(loop: Loop, pid: int) -> int | None:
     return leader if loop.name_of(leader) is not None else None
 
 
-def _event(report: Report) -> Event:
+def _event(report: Life) -> Event:
     match report:
         case Hello():
             return Connected()
@@ -178,13 +289,10 @@ def _event(report: Report) -> Event:
         case Unhooked():
             return FoundUnhooked()
         case Idle(reason):
-            return Said(Resting(_one_line(reason)))
+            return Said(Resting(one_line(reason, REASON_LIMIT)))
         case Missing(reason):
-            return Said(Lacking(_one_line(reason)))
+            return Said(Lacking(one_line(reason, REASON_LIMIT)))
         case Remark(text):
-            return Said(Remarking(_one_line(text)) if text else Silent())
-
-
-def _one_line(text: str) -> str:
-    """Return a site's words made fit to be shown: printable, one line, not long."""
-    return "".join(c if c.isprintable() else " " for c in text[:REASON_LIMIT]).strip()
+            return Said(Remarking(one_line(text, REASON_LIMIT)) if text else Silent())
+        case _:
+            assert_never(report)

@@ -6,8 +6,10 @@ from datetime import datetime
 
 from linodmgr import __version__
 from linodmgr.core import shown
+from linodmgr.core.job_states import attention
 from linodmgr.core.states import Stopped
 from linodmgr.core.worker import is_failing, pid_of
+from linodmgr.daemon.jobs import JobBook
 from linodmgr.daemon.logs import Logs
 from linodmgr.daemon.loop import Loop
 from linodmgr.daemon.roster import DISABLED
@@ -18,8 +20,9 @@ from linodmgr.protocol import Progress, Result, SiteStatus, Snapshot
 class Status:
     """Reads the loop; changes nothing."""
 
-    def __init__(self, loop: Loop, logs: Logs) -> None:
+    def __init__(self, loop: Loop, logs: Logs, book: JobBook) -> None:
         self._loop = loop
+        self._book = book
         self._logs = logs
 
     def snapshot(self, names: Sequence[str]) -> Snapshot:
@@ -63,6 +66,7 @@ class Status:
             rss=of_tree.rss if of_tree else None,
             cpu=round(of_tree.cpu, 2) if of_tree else None,
             failing=is_failing(worker),
+            attention=attention(self._book.of(name), *self._loop.instants()),
         )
 
     def _reason(self, name: str) -> str:

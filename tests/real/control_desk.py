@@ -11,6 +11,9 @@ from linodmgr.config import Config
 from linodmgr.core import shown
 from linodmgr.core.site import Policy, Site
 from linodmgr.daemon.control import PATIENCE, Control
+from linodmgr.daemon.history import History, own_directory
+from linodmgr.daemon.job_answers import JobAnswers
+from linodmgr.daemon.jobs import JobBook
 from linodmgr.daemon.keep import Goals
 from linodmgr.daemon.lines import listen
 from linodmgr.daemon.logs import Logs
@@ -41,9 +44,12 @@ class Desk:
         config = Config(home / "sites.toml", places, sites, [], "", None, 0, ())
         self.loop = thread.do(Loop, self.processes, 0)
         self.roster = Roster(config, Goals(home), self.loop)
-        self.control = thread.do(
-            Control, self.loop, self.roster, Status(self.loop, Logs(home)), self, patience
-        )
+        logs = Logs(home)
+        self.history = History(own_directory(home))
+        self.book = JobBook(self.loop, self.history, logs)
+        status = Status(self.loop, logs, self.book)
+        answers = JobAnswers(self.loop, self.book, self.history, logs)
+        self.control = thread.do(Control, self.loop, self.roster, status, answers, self, patience)
 
     async def open(self) -> asyncio.AbstractServer:
         """Begin to serve."""
@@ -56,6 +62,8 @@ class Desk:
         """Serve nobody any more, and wait until everybody has left."""
         server.close()
         await self.control.everybody_left()
+        self.book.close()
+        self.history.close()
 
     def shut_down(self) -> None:
         """Note it."""

@@ -14,6 +14,8 @@ from linodmgr.core import shown
 from linodmgr.core.site import Identity, Policy, Site
 from linodmgr.core.states import Event, Goal, Wanted
 from linodmgr.core.worker import pid_of
+from linodmgr.daemon.history import History, own_directory
+from linodmgr.daemon.jobs import JobBook
 from linodmgr.daemon.keep import Locks
 from linodmgr.daemon.lines import listen
 from linodmgr.daemon.logs import Logs
@@ -55,15 +57,20 @@ IDLE = '{{"type":"idle","reason":"no jobs"}}'
 class Theatre:
     """The daemon's loop, processes and report socket, and sites whose workers are plays."""
 
-    def __init__(self, thread: LoopThread, home: Path) -> None:
+    def __init__(self, thread: LoopThread, home: Path, gathered_for: float = 60.0) -> None:
         self.thread = thread
         self.home = home
         self.report = home / "report"
         for name in ("log", "locks"):
             (home / name).mkdir()
-        processes = LinuxProcesses(home, self.report, Locks(home / "locks"), Logs(home / "log"), (1024, 4096))
+        self.logs = Logs(home / "log")
+        processes = LinuxProcesses(home, self.report, Locks(home / "locks"), self.logs, (1024, 4096))
         self.loop = thread.do(Loop, processes, 0)
-        self.reports = thread.do(lambda: Reports(self.loop, listen(self.report, 0o666, None)))
+        self.history = History(own_directory(home), gathered_for)
+        self.book = JobBook(self.loop, self.history, self.logs)
+        self.reports = thread.do(
+            lambda: Reports(self.loop, listen(self.report, 0o666, None), self.book, self.logs, "/nowhere")
+        )
 
     def add(self, name: str, play: str, policy: Policy = PATIENT) -> None:
         """Take in a site whose worker does what ``play`` says, in Python."""
@@ -130,6 +137,8 @@ class Theatre:
             self.put(name, Wanted(Goal.DOWN))
         eventually(lambda: not self.thread.do(lambda: list(self.loop.pids())), "all have ended")
         self.thread.do(self.reports.close)
+        self.thread.do(self.book.close)
+        self.thread.do(self.history.close)
         _, alive = psutil.wait_procs(descendants, timeout=10)
         assert not alive
 
@@ -143,10 +152,10 @@ def _descendants(pids: list[int]) -> list[psutil.Process]:
 
 
 @contextlib.contextmanager
-def theatre(home: Path) -> Iterator[Theatre]:
-    """Yield a theatre that is cleared afterwards."""
+def theatre(home: Path, gathered_for: float = 60.0) -> Iterator[Theatre]:
+    """Yield a theatre that is cleared afterwards; quiet runs are written every ``gathered_for`` seconds."""
     with loop_thread() as thread:
-        made = Theatre(thread, home)
+        made = Theatre(thread, home, gathered_for)
         try:
             yield made
         finally:

@@ -75,8 +75,6 @@ def test_keys_that_have_no_effect_yet_are_said_to_have_none() -> None:
 
     assert KEY.findall(late) == [
         "memory_max",
-        "job_timeout",
-        "watchdog",
         "log_max_bytes",
         "log_keep",
         "notify",

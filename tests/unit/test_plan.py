@@ -47,6 +47,7 @@ def test_sites_come_and_go() -> None:
         {"stop_signal": 2},
         {"nice": 5},
         {"open_files": 4096},
+        {"isolate_jobs": False},
     ],
     ids="+".join,
 )
@@ -65,6 +66,8 @@ def test_what_a_process_was_started_with_needs_another_process(new: dict[str, An
         {"memory_max": 512_000_000},
         {"job_timeout": 60.0},
         {"watchdog": 0.0},
+        {"catch_up": False},
+        {"jobs": {"checkdata": 60.0}},
         {"notify": "/usr/local/bin/tell"},
     ],
     ids="+".join,

@@ -1,0 +1,128 @@
+"""One connection of a runner: its lines in, within what it may say; our words out, without waiting."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from linodmgr.daemon.lines import Lines
+
+OUT_LIMIT = 8 * 1024 * 1024  # bytes that wait for a runner that does not read
+# What a runner may say, in bytes: a burst, and then so much a second. What is more waits in its socket.
+BURST, RATE = 4 * 1024 * 1024, 256 * 1024
+PAUSE = 0.25  # seconds
+RECEIVED_AT_ONCE = 4096  # bytes, before something else has its turn
+
+
+@dataclass(slots=True)
+class Runner:
+    """The runner of one live worker."""
+
+    worker: int  # its pid
+    connection: socket.socket | None = None
+    pid: int = 0  # of the process that speaks
+    lines: Lines = field(default_factory=Lines)
+    held: list[bytes] | None = None  # lines that wait until it is told to go
+    greeted: bool = False  # on this connection
+    stacks: int = 0  # the signal that makes it write its stacks
+    unhooked: str = ""  # it said so, which is logged once
+    garbled: bool = False  # its words were garbage; it is not heard again
+    paused: bool = False  # it has said too much
+    lost: asyncio.TimerHandle | None = None  # it hung up and may be about to end
+    heard: Callable[[], object] = lambda: None  # called when there is something to read
+    _credit: float = BURST
+    _credit_at: float = 0.0
+    _out: bytearray = field(default_factory=bytearray)
+    _resume: asyncio.TimerHandle | None = None
+
+    def connect(self, connection: socket.socket, pid: int, heard: Callable[[], object]) -> None:
+        """Listen to a new connection."""
+        connection.setblocking(False)
+        self.connection, self.pid, self.heard = connection, pid, heard
+        self.lines, self._out = Lines(), bytearray()
+        self.held, self.greeted = None, False
+        asyncio.get_running_loop().add_reader(connection, heard)
+
+    def receive(self) -> bytes | None:
+        """Return what is there, at most RECEIVED_AT_ONCE bytes; b"" at the end, None if there is nothing."""
+        if self.connection is None:
+            return None
+        try:
+            return self.connection.recv(RECEIVED_AT_ONCE)
+        except BlockingIOError:
+            return None
+        except OSError:  # it closed without reading our go
+            return b""
+
+    def charge(self, size: int) -> None:
+        """Do not listen for a while if it has said too much."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        self._credit = min(BURST, self._credit + (now - self._credit_at) * RATE) - size
+        self._credit_at = now
+        if self._credit < 0 and self.connection is not None and not self.paused:
+            self.paused = True
+            loop.remove_reader(self.connection)
+            self._resume = loop.call_later(PAUSE, self._go_on)
+
+    def hold(self) -> None:
+        """Read no further until ``release``."""
+        if self.connection is not None:
+            asyncio.get_running_loop().remove_reader(self.connection)
+        self.held = []
+
+    def release(self) -> list[bytes]:
+        """Read on; return the lines that have waited."""
+        waited, self.held = self.held or [], None
+        if self.connection is not None and not self.paused:
+            asyncio.get_running_loop().add_reader(self.connection, self.heard)
+        return waited
+
+    def send(self, line: bytes) -> None:
+        """Say something; whoever never listens is hung up on."""
+        if self.connection is None:
+            return
+        sent = 0
+        if not self._out:
+            try:
+                sent = self.connection.send(line)
+            except BlockingIOError:
+                pass
+            except OSError:  # it has gone, perhaps; what it said before counts
+                return
+            if sent == len(line):
+                return
+            asyncio.get_running_loop().add_writer(self.connection, self._send_more)
+        self._out += line[sent:]
+        if len(self._out) > OUT_LIMIT:
+            self.hang_up()
+
+    def hang_up(self) -> None:
+        """Close the connection, if there is one."""
+        if self._resume is not None:
+            self._resume.cancel()
+            self._resume = None
+        self.paused = False
+        if self.connection is not None:
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self.connection)
+            loop.remove_writer(self.connection)
+            self.connection.close()
+            self.connection = None
+
+    def _go_on(self) -> None:
+        self._resume, self.paused = None, False
+        if self.connection is not None and self.held is None:
+            asyncio.get_running_loop().add_reader(self.connection, self.heard)
+
+    def _send_more(self) -> None:
+        if self.connection is None:
+            return
+        try:
+            with contextlib.suppress(BlockingIOError):
+                del self._out[: self.connection.send(self._out)]
+        except OSError:
+            self._out.clear()
+        if not self._out:
+            asyncio.get_running_loop().remove_writer(self.connection)
