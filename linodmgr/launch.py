@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from linodmgr.core.site import Identity, Site
+from linodmgr.directories import own
 
 SITE_FILES = Path(__file__).with_name("site")
 VENVS = ("env", ".venv", "venv")
@@ -40,14 +41,14 @@ def lay_out(runtime_dir: Path) -> Path:
 
     It is named after the files' contents, so that a live worker's runner is never changed. A
     checksum is enough, they are our own; hashlib would bring OpenSSL into the daemon, 4 MB.
+    Raises LinodmgrError if it is not ours alone.
     """
     texts = {
         path.name: path.read_bytes() for path in sorted(SITE_FILES.glob("*.py")) if path.name != "__init__.py"
     }
     checksum = zlib.crc32(b"\0".join(name.encode() + b"\0" + text for name, text in texts.items()))
     place = runtime_dir / f"runner-{checksum:08x}"
-    place.mkdir(mode=0o755, exist_ok=True)
-    place.chmod(0o755)
+    own(place, 0o755)
     for name, text in texts.items():
         _write(place / name, text)
     return place

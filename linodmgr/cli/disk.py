@@ -7,9 +7,11 @@ import stat
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from linodmgr import launch
 from linodmgr.core.site import Site
+from linodmgr.directories import shut, unsafe
 from linodmgr.places import Places
 
 TIME_LIMIT = 10.0  # seconds for one site; its directory may be on a server that does not answer
@@ -125,3 +127,7 @@ def places(where: Places) -> Iterator[Fault]:
             yield Fault(key, f"{path!r} belongs to uid {status.st_uid}: it must be our own")
         elif there == path and status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             yield Fault(key, f"{path!r} may be written by others: chmod go-w")
+        elif fault := unsafe(Path(path)):
+            yield Fault(key, f"{path!r} {fault}")
+        elif key == "runtime_dir" and os.geteuid() == 0 and (place := shut(Path(path))):
+            yield Fault(key, f"{place!r} may not be entered by the sites' users: chmod a+x")

@@ -3,11 +3,10 @@
 import logging
 import os
 import signal
-import stat
 import sys
 from pathlib import Path
 
-from linodmgr.errors import LinodmgrError
+from linodmgr.directories import own
 from linodmgr.places import Places
 
 WANTED_IGNORED = {signal.SIGPIPE, signal.SIGXFSZ}  # by Python itself, which gives its children the usual
@@ -36,27 +35,8 @@ def prepare(places: Places) -> None:
     """
     mode = 0o755 if os.geteuid() == 0 else 0o700
     for directory in (places.runtime_dir, places.state_dir, places.log_dir):
-        _own_directory(directory, mode)
-    _own_directory(places.lock_dir, 0o700)
-
-
-def _own_directory(path: Path, mode: int) -> None:
-    try:
-        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        path.mkdir(mode=mode, exist_ok=True)
-        found = path.lstat()
-    except OSError as error:
-        raise LinodmgrError(f"cannot make directory {str(path)!r}: {error.strerror}") from error
-    if not stat.S_ISDIR(found.st_mode):
-        raise LinodmgrError(f"cannot use {str(path)!r}: it is not a directory")
-    if found.st_uid != os.geteuid():
-        raise LinodmgrError(
-            f"cannot use directory {str(path)!r}: it belongs to uid {found.st_uid}, not to us"
-        )
-    if stat.S_IMODE(found.st_mode) & 0o022:
-        raise LinodmgrError(
-            f"cannot use directory {str(path)!r}: others may write into it: chmod go-w {path}"
-        )
+        own(directory, mode)
+    own(places.lock_dir, 0o700)
 
 
 def log_to(path: Path | None) -> None:
