@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 COMMANDS = (b"linod", b"runworker")
 LISTING = (b"--list", b"-l", b"--mode=list", b"--help", b"-h")
+DAEMON = b"linodmgr.daemon"  # among the arguments of each daemon
 COMMAND_SHOWN = 100  # characters
 _SHELLS = (b"sh", b"bash", b"dash", b"ash", b"ksh", b"zsh")
 _PYTHONS = (b"python", b"pypy")
@@ -69,12 +70,15 @@ def is_linod(arguments: list[bytes]) -> bool:
 
 def _is_runner(arguments: list[bytes]) -> bool:
     """Tell whether this is a runner of linodmgr, whatever command the site's ``arguments`` name."""
-    return len(arguments) > 2 and arguments[1].endswith(b"/runner.py") and b"--mode=run" in arguments
+    runs = any(argument.endswith(b"/runner.py") for argument in arguments[1:3])  # the Python may be a script
+    return runs and b"--mode=run" in arguments
 
 
-def is_worker(pid: int) -> bool:
-    """Tell whether this looks like a worker of a daemon that runs, for who may not see the locks."""
-    return _is_runner(_arguments(pid)) and _parent(pid) > 1
+def is_worker(pid: int, report: str) -> bool:
+    """Tell whether this is a worker of the daemon that runs and has the report socket ``report``."""
+    arguments = _arguments(pid)
+    told = os.fsencode(f"--report={report}")
+    return _is_runner(arguments) and told in arguments and not is_orphan(pid)
 
 
 def describe(pid: int) -> Stranger | None:
@@ -94,8 +98,8 @@ def describe(pid: int) -> Stranger | None:
 
 
 def is_orphan(pid: int) -> bool:
-    """Tell whether who started the process has ended."""
-    return _parent(pid) <= 1
+    """Tell whether a worker has lost its daemon, which in a container may be the very first process."""
+    return DAEMON not in _arguments(_parent(pid))
 
 
 def holders(path: str, known: Collection[int] = ()) -> list[int]:

@@ -122,18 +122,12 @@ def _count(number: int, thing: str) -> str:
 
 
 def _strangers(sites: Sequence[Site], config: Config) -> dict[str, list[strangers.Stranger]]:
-    """Return who else runs jobs of ``sites``: who holds a site's lock, and what it started, is our worker.
-
-    Only root sees who holds the locks of root's daemon; for others, a worker is known by its looks.
-    """
-    directories = dict(_directories(sites))
-    locks = [str(config.places.lock_dir / f"{device}-{inode}") for device, inode in directories]
-    ours = {pid for pids in strangers.holders_of(locks).values() for pid in pids}
-    found = strangers.find(directories, ours)
-    if os.geteuid() == 0:
-        return found
+    """Return who else runs jobs of ``sites``: all but the workers of the daemon that ``config`` is about."""
+    found = strangers.find(dict(_directories(sites)), ours=())
+    report = str(config.places.report)
     return {
-        name: [one for one in several if not strangers.is_worker(one.pid)] for name, several in found.items()
+        name: [one for one in several if not strangers.is_worker(one.pid, report)]
+        for name, several in found.items()
     }
 
 

@@ -3,15 +3,13 @@
 import json
 import os
 import sys
-from dataclasses import replace
 
 import pytest
 
-from linodmgr.cli import check, disk
+from linodmgr.cli import disk
 from linodmgr.config import load
-from tests.real.checked import EVERY_HOUR, US, foreign_linod, project_on_disk, site_table, told_lines
+from tests.real.checked import US, foreign_linod, project_on_disk, site_table, told_lines
 from tests.real.daemon_fixture import Daemon
-from tests.real.django_sites import make_site
 
 
 def test_where_nothing_is_wrong_it_says_so(daemon: Daemon) -> None:
@@ -148,26 +146,6 @@ def test_another_linod_is_named_with_who_started_it(daemon: Daemon) -> None:
     prefix = "site.noi: another linod runs for this directory: "
     assert line.startswith(f"{prefix}pid {stranger} ({sys.executable} manage.py linod), started by ")
     assert line.endswith(f" (pid {os.getpid()})")
-
-
-def test_a_worker_of_ours_is_not_in_the_way(daemon: Daemon) -> None:
-    project = project_on_disk(daemon.home / "noi")
-    daemon.configure(site_table(project))
-    config = load(daemon.config)
-    config = replace(config, places=replace(config.places, lock_dir=daemon.home))
-    status = project.stat()
-    lock = os.open(daemon.home / f"{status.st_dev}-{status.st_ino}", os.O_CREAT | os.O_RDWR)
-    with foreign_linod(project, (lock,)):
-        os.close(lock)
-        assert check.examine(config).problems == []
-
-
-def test_the_workers_of_a_running_daemon_are_not_in_the_way(daemon: Daemon) -> None:
-    project = make_site(daemon.home / "noi", EVERY_HOUR)
-    daemon.configure(site_table(project))
-    daemon.start().until("noi", "RUNNING")
-
-    assert daemon.cli("check").stdout == "1 site, no problems\n"
 
 
 def test_a_directory_that_does_not_answer_is_told(daemon: Daemon) -> None:
