@@ -1,6 +1,7 @@
 """Starts a daemon and waits until it is ready: through systemd if it is installed there."""
 
 import contextlib
+import fcntl
 import os
 import select
 import signal
@@ -8,11 +9,13 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
 import click
 
+from linodmgr.directories import own
 from linodmgr.errors import LinodmgrError
 from linodmgr.places import SYSTEM_CONFIG
 
@@ -29,6 +32,20 @@ def start(config: Path) -> int:
     """
     refuse_without_root(config)
     return _through_systemd(config) if _systemd_has_it(config) else _spawn(config)
+
+
+@contextlib.contextmanager
+def turn(runtime_dir: Path) -> Iterator[None]:
+    """Keep others of our user from starting the same daemon meanwhile, and wait for those who do."""
+    with contextlib.ExitStack() as stack:
+        # What is wrong with the place the daemon itself says best.
+        with contextlib.suppress(LinodmgrError, OSError):
+            own(runtime_dir, 0o755 if os.geteuid() == 0 else 0o700)
+            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+            lock = os.open(runtime_dir / "starting.lock", flags, 0o600)
+            stack.callback(os.close, lock)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def become(config: Path) -> NoReturn:

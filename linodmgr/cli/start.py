@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from linodmgr.cli import client, options, telling
+from linodmgr.core.names import choose
 from linodmgr.errors import DaemonNotRunning, UsageError
 from linodmgr.places import config_path, locate
 from linodmgr.protocol import Start
@@ -29,18 +30,25 @@ def command(context: click.Context, sites: tuple[str, ...], foreground: bool, no
 
         background.become(config)
     control = locate(config).control
-    with _connected(context, config, control) as connection:
+    with _connected(context, config, control, sites) as connection:
         answers = client.converse(connection, control, Start(sites, wait=not no_wait), within=None)
         context.exit(telling.tell(telling.follow(answers, "starting"), waited=not no_wait))
 
 
-def _connected(context: click.Context, config: Path, control: Path) -> socket.socket:
+def _connected(context: click.Context, config: Path, control: Path, sites: tuple[str, ...]) -> socket.socket:
     try:
         return client.connect(control)
     except DaemonNotRunning:
         from linodmgr.cli import background
+        from linodmgr.config import load
 
-        code = background.start(config)
+        if sites:  # a name that nobody has must not start all the others
+            choose(load(config).sites, sites)
+        with background.turn(control.parent):
+            try:
+                return client.connect(control)  # who was before us has started it
+            except DaemonNotRunning:
+                code = background.start(config)
     if code:
         context.exit(code)
     return client.connect(control)

@@ -4,6 +4,7 @@ import json
 import os
 import pwd
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -107,13 +108,29 @@ def test_a_configuration_that_cannot_be_used_is_told_and_ends_with_78(home: Path
     assert (done.stdout, done.returncode) == ("", 78)
 
 
-def test_an_unknown_site_is_told_although_the_daemon_has_just_been_started(home: Path) -> None:
+def test_a_name_that_no_site_has_starts_nothing(home: Path) -> None:
     add_site(home, "noi")
 
     done = linodmgr(home, "start", "nio")
 
     assert "'nio'" in done.stderr
     assert done.returncode == 2
+    assert daemon_pid(home) is None
+
+
+def test_several_starts_at_once_start_one_daemon_and_all_that_was_asked_for(home: Path) -> None:
+    names = ["noi", "voga", "amici", "weleup"]
+    for name in names:
+        add_site(home, name)
+    linodmgr(home, "start")
+    linodmgr(home, "stop")
+    linodmgr(home, "stop", "--daemon")
+
+    with ThreadPoolExecutor(len(names)) as pool:
+        done = list(pool.map(lambda name: linodmgr(home, "start", name), names))
+
+    assert [(one.returncode, one.stderr) for one in done] == [(0, "")] * len(names)
+    assert [one.stdout.split(" (")[0] for one in done] == [f"{name}: RUNNING" for name in names]
 
 
 def test_start_takes_the_place_of_a_daemon_that_was_killed(home: Path) -> None:
