@@ -40,11 +40,14 @@ class Places:
 def config_path(option: str | None) -> Path:
     """Return the absolute path of the configuration to use: ``--config``, $LINODMGR_CONFIG, or the usual one.
 
-    Who is not root and has none of their own means the system's, if there is one.
+    Who is not root and has none of their own means the system's, if there is one. Raises ConfigError.
     """
     chosen = option or os.environ.get(CONFIG_VARIABLE)
     if chosen:
-        return Path(os.path.abspath(chosen))
+        try:
+            return Path(os.path.abspath(chosen))
+        except FileNotFoundError as error:
+            raise ConfigError([f"{chosen}: cannot be found: the current directory does not exist"]) from error
     if os.geteuid() == 0:
         return SYSTEM_CONFIG
     own = _home("XDG_CONFIG_HOME", ".config") / "sites.toml"

@@ -88,7 +88,10 @@ class LinuxProcesses:
                 **start.keywords(), stdin=subprocess.DEVNULL, stdout=output, stderr=output, pass_fds=(lock,)
             )
         except OSError as error:
-            raise failure(f"execute {start.arguments[0]!r} as {_user(site)}", error) from error
+            verb = f"execute {start.arguments[0]!r} as {_user(site)}"
+            if isinstance(error, FileNotFoundError) and os.path.lexists(start.arguments[0]):
+                raise SpawnError(f"cannot {verb}: what it needs does not exist", Remedy.RETRY) from error
+            raise failure(verb, error) from error
         finally:
             os.close(output)
 

@@ -26,6 +26,17 @@ def test_a_site_without_a_virtualenv_is_blocked_until_there_is_one(daemon: Daemo
     daemon.until("one", "RUNNING")
 
 
+def test_a_python_that_lacks_what_it_needs_is_not_called_missing(daemon: Daemon, runtime: Path) -> None:
+    project = make_worker(runtime / "one", "waits")
+    (project / "env" / "bin" / "python").write_text("#!/no/such/interpreter\n")
+    daemon.configure(site(project))
+    daemon.start()
+
+    reason = daemon.until("one", "BLOCKED")["reason"]
+    assert f"cannot execute '{project}/env/bin/python'" in reason
+    assert "what it needs does not exist" in reason
+
+
 def test_a_site_without_manage_py_is_blocked(daemon: Daemon, runtime: Path) -> None:
     project = make_worker(runtime / "one", "waits")
     (project / "manage.py").unlink()

@@ -184,3 +184,17 @@ def test_a_directory_that_is_none_is_told_as_by_load(tmp_path: Path) -> None:
         f"{path}: daemon.state_dir: must be a directory, got ''",
         f"{path}: daemon.log_dir: must be a directory, got 5",
     ]
+
+
+def test_a_file_beside_a_directory_that_is_gone_cannot_be_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+
+    with pytest.raises(
+        ConfigError, match=r"^sites.toml: cannot be found: the current directory does not exist$"
+    ):
+        config_path("sites.toml")
