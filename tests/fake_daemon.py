@@ -5,8 +5,8 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from linodmgr import protocol
@@ -20,22 +20,24 @@ log_dir = "log"
 """
 
 
+Said = protocol.Answer | bytes
+Script = Callable[[protocol.Request], Iterable[Said]]
+
+
 @contextmanager
-def fake_daemon(
-    home: Path, *answers: protocol.Answer | bytes, hangs: bool = False
-) -> Iterator[list[protocol.Request]]:
+def fake_daemon(home: Path, *answers: Said | Script, hangs: bool = False) -> Iterator[list[protocol.Request]]:
     """Give every client the same answers, then hang up; yield the requests that have come.
 
+    Instead of an answer there may be a function, which gives answers to a request as they are asked of it.
     With ``hangs`` nothing more is said after the answers, until the client goes.
     """
     control = configure(home) / "run" / "control"
     control.parent.mkdir(exist_ok=True)
     requests: list[protocol.Request] = []
-    said = b"".join(one if isinstance(one, bytes) else protocol.encode(one) for one in answers)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(str(control))
         listener.listen()
-        server = threading.Thread(target=_serve, args=(listener, requests, said, hangs))
+        server = threading.Thread(target=_serve, args=(listener, requests, answers, hangs))
         server.start()
         try:
             yield requests
@@ -45,7 +47,12 @@ def fake_daemon(
             control.unlink()
 
 
-def _serve(listener: socket.socket, requests: list[protocol.Request], said: bytes, hangs: bool) -> None:
+def _serve(
+    listener: socket.socket,
+    requests: list[protocol.Request],
+    answers: Sequence[Said | Script],
+    hangs: bool,
+) -> None:
     while True:
         try:
             connection, _ = listener.accept()
@@ -54,9 +61,19 @@ def _serve(listener: socket.socket, requests: list[protocol.Request], said: byte
         with connection, connection.makefile("rb") as lines:
             if line := lines.readline():
                 requests.append(protocol.decode_request(line))
-                connection.sendall(said)
+                with suppress(ConnectionError):  # the client has gone before it has heard all
+                    for said in _said(answers, requests[-1]):
+                        connection.sendall(said if isinstance(said, bytes) else protocol.encode(said))
             if hangs:
                 lines.read()
+
+
+def _said(answers: Sequence[Said | Script], request: protocol.Request) -> Iterator[Said]:
+    for one in answers:
+        if callable(one):
+            yield from one(request)
+        else:
+            yield one
 
 
 def configure(home: Path) -> Path:

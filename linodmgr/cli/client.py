@@ -4,9 +4,10 @@ import contextlib
 import errno
 import grp
 import os
+import select
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from linodmgr import protocol
@@ -15,6 +16,7 @@ from linodmgr.errors import DaemonNotRunning, LinodmgrError
 CONNECT_LIMIT = 5  # seconds; longer only if very many wait
 ANSWER_WITHIN = 10.0  # seconds, for what the daemon answers at once
 SERVICE_SOCKET = Path("/run/linodmgr/control")
+PIECE = 65536  # bytes read at once
 
 
 class NoPermission(LinodmgrError):
@@ -23,6 +25,10 @@ class NoPermission(LinodmgrError):
 
 class StaleSocket(DaemonNotRunning):
     """The control socket is there, but the daemon that made it is dead."""
+
+
+class DaemonGone(DaemonNotRunning):
+    """The daemon has ended while it was listened to."""
 
 
 class OtherVersion(LinodmgrError):
@@ -87,6 +93,53 @@ def converse(
     raise _cut_off(control)
 
 
+def overhear(
+    connection: socket.socket, control: Path, request: protocol.Request, pause: Callable[[], float | None]
+) -> Iterator[protocol.Answer | None]:
+    """Yield the answers to ``request`` as they come, and None whenever there was none for a while.
+
+    ``pause``: after how many seconds that is; None: never. The last answer is Done. Notices at once if
+    nobody reads our standard output any more. Raises as `ask` does, DaemonGone instead of being cut off.
+    """
+    waiting = select.poll()
+    waiting.register(connection, select.POLLIN)
+    waiting.register(1, 0)  # POLLERR and POLLHUP are always told: the reader is gone
+    _send(connection, protocol.encode(request))
+    heard = bytearray()
+    while True:
+        seconds = pause()
+        told = dict(waiting.poll(None if seconds is None else seconds * 1000))
+        if 1 in told:
+            raise BrokenPipeError
+        if not told:
+            yield None
+            continue
+        try:
+            piece = connection.recv(PIECE)
+        except ConnectionError as error:
+            raise gone(control) from error
+        if not piece:
+            raise gone(control)
+        heard += piece
+        if b"\n" not in piece:
+            if len(heard) > protocol.ANSWER_LIMIT:
+                raise _unintelligible(control)
+            continue
+        *lines, heard = heard.split(b"\n")
+        for line in lines:
+            answer = _decode(control, bytes(line))
+            if isinstance(answer, protocol.Refused):
+                raise Refusal(answer.reason, answer.exit_code)
+            yield answer
+            if isinstance(answer, protocol.Done):
+                return
+
+
+def gone(control: Path) -> DaemonGone:
+    """Return what is told when the daemon has ended."""
+    return DaemonGone(f"cannot hear from the daemon at {control} any more: it has ended")
+
+
 def pid_of(connection: socket.socket) -> int:
     """Return the pid of the daemon at the other end; 0 if it cannot be seen from here."""
     size = struct.calcsize("3i")
@@ -103,10 +156,14 @@ def _decode(control: Path, line: bytes) -> protocol.Answer:
     try:
         return protocol.decode_answer(line)
     except ValueError as error:
-        raise OtherVersion(
-            f"cannot understand the daemon at {control}: "
-            "it is of another version than this command: restart it after an upgrade"
-        ) from error
+        raise _unintelligible(control) from error
+
+
+def _unintelligible(control: Path) -> OtherVersion:
+    return OtherVersion(
+        f"cannot understand the daemon at {control}: "
+        "it is of another version than this command: restart it after an upgrade"
+    )
 
 
 def _cut_off(control: Path) -> LinodmgrError:

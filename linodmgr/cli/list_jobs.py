@@ -1,34 +1,41 @@
-"""``linodmgr list``: the jobs of all sites in one table, in JSON, or in the well-known text of one site."""
+"""``linodmgr list``: what is known of the jobs of all sites. Live ones cost no process and few imports."""
 
 import os
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 import msgspec
+from click.core import ParameterSource
 
-from linodmgr import config, launch, places
 from linodmgr.cli import client, jobs_shown, options
-from linodmgr.cli.gather import Ask, Gatherer, Outcome, Unanswered
+from linodmgr.cli.instants import utc_now
+from linodmgr.cli.jobs_shown import Choice, Told
 from linodmgr.cli.tables import render
-from linodmgr.core.names import choose
-from linodmgr.core.site import Site
-from linodmgr.errors import ConfigError, DaemonNotRunning, LinodmgrError, UsageError
-from linodmgr.identity import Caller
-from linodmgr.listmode import NoListing
-from linodmgr.places import Places
-from linodmgr.protocol import Listing, ListJobs, Snapshot, Status
+from linodmgr.errors import LinodmgrError, UsageError
+from linodmgr.places import config_path
+from linodmgr.protocol import Jobs, SiteJobs
 
 FAILED = 1
 TIME_LIMIT = 60.0  # seconds; a site with real Lino needs 3 of them, and longer on a busy machine
-DAEMON_SLACK = 30.0  # seconds that the daemon may need on top: others ask it, too
+FAILING = (jobs_shown.FAILED, jobs_shown.MISSED, jobs_shown.DISABLED)
+TARDY = (jobs_shown.LATE,)
+ACTIVE = (jobs_shown.RUNNING, jobs_shown.LONG)
+ASKING = ("at_once", "timeout")  # options for sites that are asked
 
 
 @click.command("list")
 @options.site_names
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--failed", is_flag=True, help="Only jobs that are FAILED, MISSED or DISABLED.")
+@click.option("--late", is_flag=True, help="Only jobs that should have begun.")
+@click.option("--running", is_flag=True, help="Only jobs that run now.")
+@click.option(
+    "--sort",
+    type=click.Choice(list(jobs_shown.ORDERS)),
+    help="By next run (soonest first), last run (newest first) or duration (longest first).",
+)
+@click.option("--watch", is_flag=True, help="Go on, and show it anew when something changes, until Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object; with --watch one a line.")
 @click.option("--plain", is_flag=True, help="Print what 'manage.py linod --list' prints.")
 @click.option(
     "--at-once",
@@ -42,119 +49,86 @@ DAEMON_SLACK = 30.0  # seconds that the daemon may need on top: others ask it, t
     type=click.FloatRange(min=0, min_open=True),
     default=TIME_LIMIT,
     metavar="SECONDS",
-    help=f"How long to wait for each site; default: {TIME_LIMIT:g}.",
+    help=f"How long to wait for each site that is asked; default: {TIME_LIMIT:g}.",
 )
 @click.pass_context
 def command(
-    context: click.Context, sites: tuple[str, ...], as_json: bool, plain: bool, at_once: int, timeout: float
+    context: click.Context,
+    sites: tuple[str, ...],
+    sort: str | None,
+    watch: bool,
+    as_json: bool,
+    plain: bool,
+    at_once: int,
+    timeout: float,
+    failed: bool,
+    late: bool,
+    running: bool,
 ) -> None:
-    """Show the scheduled jobs of sites. No daemon is needed.
+    """Show the scheduled jobs of sites.
 
-    Each site is asked with its own Python, as its own user. One that cannot be asked is shown with
-    the reason; the command then ends with 1.
+    The daemon knows those of running workers. Another site, or any without a daemon, is asked with its
+    own Python, as its own user. One that cannot be asked is shown with the reason; the command then
+    ends with 1.
     """
-    if as_json and plain:
-        raise UsageError("cannot print both --json and --plain: leave one out")
-    place = options.places(context)
-    configured = configured_sites(places.config_path(context.obj["config"]), place.control)
-    names = set(choose((site.name for site in configured), sites))
-    chosen = [site for site in configured if site.name in names]
-    gatherer = Gatherer(
-        runner_dir=launch.lay_out(runner_place(place)),
-        ask=daemon_asker(place.control, timeout),
-        time_limit=timeout,
-        at_once=at_once,
-    )
-    with progress(len(chosen)) as tell:
-        outcomes = gatherer.gather(chosen, tell)
-    if as_json:
-        shown = jobs_shown.report(outcomes)
-        click.echo(msgspec.json.format(msgspec.json.encode(shown), indent=2))
-    elif plain:
-        print_plain(outcomes)
+    wanted = (*FAILING * failed, *TARDY * late, *ACTIVE * running)
+    choice = Choice(frozenset(wanted), sort or "")
+    _refuse_what_does_not_fit(context, choice, watch, as_json, plain)
+    if watch:
+        from linodmgr.cli import list_watch
+
+        list_watch.follow(options.places(context).control, sites, choice, as_json)
+    told = tell(context, sites, timeout, at_once)
+    if plain:
+        from linodmgr.cli import jobs_plain
+
+        jobs_plain.print_all(told)
+    elif as_json:
+        report = jobs_shown.report(jobs_shown.chosen(told, choice))
+        click.echo(msgspec.json.format(msgspec.json.encode(report), indent=2))
     else:
-        render(jobs_shown.COLUMNS, jobs_shown.rows(outcomes))
-    if any(isinstance(outcome, Unanswered) for outcome in outcomes):
+        render(jobs_shown.COLUMNS, jobs_shown.rows(jobs_shown.chosen(told, choice)))
+    if any(one.problem for one in told):
         context.exit(FAILED)
 
 
-def configured_sites(path: Path, control: Path) -> list[Site]:
-    """Return all sites. Who is not root sees those of a file of root's as root does.
+def _refuse_what_does_not_fit(
+    context: click.Context, choice: Choice, watch: bool, as_json: bool, plain: bool
+) -> None:
+    """Raise UsageError for options that mean nothing together."""
+    if as_json and plain:
+        raise UsageError("cannot print both --json and --plain: leave one out")
+    if plain and (watch or choice.states or choice.sort):
+        raise UsageError("cannot filter, sort or watch the text of --plain: leave --plain out")
+    if watch and any(context.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in ASKING):
+        raise UsageError("cannot ask sites while watching: leave out --at-once and --timeout, or --watch")
 
-    If we may not read the file but talk to its daemon, that one tells the names. Raises ConfigError.
+
+def tell(context: click.Context, names: Sequence[str], time_limit: float, at_once: int) -> list[Told]:
+    """Return what is known of the jobs of sites: by the daemon, else by the sites themselves."""
+    place = options.places(context)
+    known = heard(place.control, tuple(names))
+    now = utc_now()
+    silent = None if known is None else [name for name, jobs in known.items() if not jobs.live]
+    if known is not None and not silent:
+        return [Told(jobs_shown.clean(jobs), now) for jobs in known.values()]
+    from linodmgr.cli import list_mode
+
+    path = config_path(context.obj["config"])
+    asked = list_mode.tell(place, path, names if silent is None else silent, known, time_limit, at_once)
+    if known is None:
+        return asked
+    by_name = {told.site: told for told in asked}
+    return [by_name.get(name) or Told(jobs_shown.clean(jobs), now) for name, jobs in known.items()]
+
+
+def heard(control: Path, names: tuple[str, ...]) -> dict[str, SiteJobs] | None:
+    """Return what the daemon knows of each site; None if it knows nothing of jobs, for whatever reason.
+
+    It may not run, be of an earlier version, or not know a site that the configuration names since today.
     """
-    if not places.is_above_us(path):
-        return list(config.load(path).sites.values())
     try:
-        return list(config.load(path, host=config.Host(caller=Caller(0, 0))).sites.values())
-    except ConfigError:
-        with suppress(LinodmgrError):
-            return [
-                Site(name=site.name, directory=site.directory)
-                for answer in client.ask(control, Status())
-                if isinstance(answer, Snapshot)
-                for site in answer.sites
-            ]
-        raise
-
-
-def runner_place(of: Places) -> Path:
-    """Return a directory of ours for the runner: the daemon's, or our own where that is somebody else's."""
-    ours = os.geteuid()
-    for place in (of.runtime_dir, places.default_places().runtime_dir):
-        try:
-            place.mkdir(mode=0o755 if ours == 0 else 0o700, parents=True, exist_ok=True)
-            if place.stat().st_uid == ours:
-                return place
-        except OSError:
-            continue
-    raise LinodmgrError(f"cannot use {of.runtime_dir}: it must be a directory of our own")
-
-
-def daemon_asker(control: Path, time_limit: float) -> Ask:
-    """Return what asks the daemon for the jobs of a site that runs as another user than ours."""
-
-    def ask(site: Site) -> str:
-        try:
-            answers = client.ask(control, ListJobs(site.name, time_limit), time_limit + DAEMON_SLACK)
-            for answer in answers:
-                if isinstance(answer, Listing):
-                    if answer.reason:
-                        raise NoListing(answer.reason)
-                    return answer.text
-        except (DaemonNotRunning, client.NoPermission) as error:
-            who = site.identity.user if site.identity else "another user"
-            raise NoListing(f"runs as {who}: only root or the daemon may list it") from error
-        raise NoListing("the daemon did not tell its jobs")
-
-    return ask
-
-
-@contextmanager
-def progress(total: int) -> Iterator[Callable[[Site], None]]:
-    """Yield what to tell of each site that answered; shows how far it is if a person looks on."""
-    if not sys.stderr.isatty():
-        yield lambda _site: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True, highlight=False)
-    parts = (TextColumn("asking sites"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*parts, console=console, transient=True) as bar:
-        task = bar.add_task("", total=total)
-        yield lambda _site: bar.advance(task)
-
-
-def print_plain(outcomes: Sequence[Outcome]) -> None:
-    """Print the well-known text: of several sites under their names, of one without a heading."""
-    several = len(outcomes) != 1
-    for number, outcome in enumerate(outcomes):
-        if several and number:
-            click.echo()
-        if several:
-            click.echo(f"{outcome.site.name}:")
-        if isinstance(outcome, Unanswered):
-            click.echo(f"linodmgr: cannot list {outcome.site.name}: {outcome.reason}", err=True)
-        else:
-            click.echo("\n".join(jobs_shown.plain(outcome.listed)))
+        answers = client.ask(control, Jobs(names))
+        return {answer.site: answer for answer in answers if isinstance(answer, SiteJobs)}
+    except LinodmgrError:
+        return None

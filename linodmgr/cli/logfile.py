@@ -3,7 +3,14 @@
 import contextlib
 import io
 import os
+import sys
+from collections.abc import Sequence
 from pathlib import Path
+
+import click
+
+from linodmgr.cli.tables import escaped
+from linodmgr.errors import LinodmgrError
 
 BLOCK = 65536  # bytes read at once
 LINE_LIMIT = 65536  # bytes after which a line without an end is shown all the same
@@ -39,6 +46,15 @@ class LogFile:
             self._rest = b""
         return lines[max(0, len(lines) - count) :]
 
+    def begin_at(self, position: int) -> None:
+        """Let ``news`` bring what stands from ``position`` (bytes) on."""
+        self._file.seek(position)
+
+    def rest(self) -> list[bytes]:
+        """Return the unfinished last line, if there is one."""
+        rest, self._rest = self._rest, b""
+        return [rest] if rest else []
+
     def news(self) -> list[bytes]:
         """Return the whole lines that have been written since; follows the path to a new file."""
         lines = self._grown()
@@ -64,3 +80,37 @@ class LogFile:
                 lines.append(self._rest)
                 self._rest = b""
         return lines
+
+
+def opened(path: Path) -> LogFile:
+    """Return the log at ``path``. Raises LinodmgrError."""
+    try:
+        return LogFile(path)
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: Path, error: OSError) -> LinodmgrError:
+    """Return why ``path`` cannot be read, in our words."""
+    if isinstance(error, PermissionError):
+        return LinodmgrError(f"cannot read {path}: no permission: become root")
+    return LinodmgrError(f"cannot read {path}: {(error.strerror or str(error)).lower()}")
+
+
+def show(lines: Sequence[bytes], label: str = "") -> None:
+    """Print ``lines`` of a log: made harmless on a terminal, as they were written into a pipe."""
+    if not lines:
+        return
+    if sys.stdout.isatty():
+        label = click.style(label, fg="cyan") if label else label
+        text = "".join(f"{label}{escaped(_text(line))}\n" for line in lines)
+        click.echo(text, nl=False)
+    else:
+        start = label.encode()
+        sys.stdout.flush()
+        sys.stdout.buffer.write(b"".join(start + line + b"\n" for line in lines))
+        sys.stdout.buffer.flush()
+
+
+def _text(line: bytes) -> str:
+    return line.removesuffix(b"\r").decode(errors="replace")

@@ -9,8 +9,7 @@ from pathlib import Path
 import click
 
 from linodmgr.cli import names, options
-from linodmgr.cli.logfile import LogFile
-from linodmgr.cli.tables import escaped
+from linodmgr.cli.logfile import LogFile, opened, show, unreadable
 from linodmgr.errors import LinodmgrError, UsageError
 
 LOOK_EVERY = 250  # milliseconds, while following
@@ -31,16 +30,16 @@ def command(context: click.Context, sites: tuple[str, ...], follow: bool, count:
     log_dir = options.places(context).log_dir
     alone = daemon or (len(sites) == 1 and not WILDCARDS & set(sites[0]))
     wanted = [names.DAEMON] if daemon else matching(log_dir, sites)
-    opened = {name: _open(log_dir, name) for name in wanted}
-    for name, log in opened.items():
-        _show("" if alone else _label(name, opened), log.last(count, unfinished=not follow))
+    logs = {name: _open(log_dir, name) for name in wanted}
+    for name, log in logs.items():
+        show(log.last(count, unfinished=not follow), "" if alone else _label(name, logs))
     while follow:
         _pause()
         if not alone:
-            new = set(matching(log_dir, sites)) - opened.keys()
-            opened |= {name: _open(log_dir, name) for name in sorted(new)}
-        for name, log in opened.items():
-            _show("" if alone else _label(name, opened), log.news())
+            new = set(matching(log_dir, sites)) - logs.keys()
+            logs |= {name: _open(log_dir, name) for name in sorted(new)}
+        for name, log in logs.items():
+            show(log.news(), "" if alone else _label(name, logs))
 
 
 def matching(log_dir: Path, patterns: Sequence[str]) -> list[str]:
@@ -53,7 +52,7 @@ def matching(log_dir: Path, patterns: Sequence[str]) -> list[str]:
     except FileNotFoundError:
         there = []
     except OSError as error:
-        raise _unreadable(log_dir, error) from error
+        raise unreadable(log_dir, error) from error
     if not there and not patterns:
         raise LinodmgrError(f"cannot show logs: there are none in {log_dir}: has a site been started yet?")
     found: dict[str, None] = dict.fromkeys(() if patterns else there)
@@ -67,38 +66,11 @@ def matching(log_dir: Path, patterns: Sequence[str]) -> list[str]:
 
 
 def _open(log_dir: Path, name: str) -> LogFile:
-    path = names.log_of(log_dir, name)
-    try:
-        return LogFile(path)
-    except OSError as error:
-        raise _unreadable(path, error) from error
+    return opened(names.log_of(log_dir, name))
 
 
-def _unreadable(path: Path, error: OSError) -> LinodmgrError:
-    if isinstance(error, PermissionError):
-        return LinodmgrError(f"cannot read {path}: no permission: become root")
-    return LinodmgrError(f"cannot read {path}: {(error.strerror or str(error)).lower()}")
-
-
-def _label(name: str, opened: Iterable[str]) -> str:
-    return f"{name:<{max(map(len, opened))}} | "
-
-
-def _show(label: str, lines: Sequence[bytes]) -> None:
-    if not lines:
-        return
-    if sys.stdout.isatty():
-        label = click.style(label, fg="cyan") if label else label
-        text = "".join(f"{label}{escaped(_text(line))}\n" for line in lines)
-        click.echo(text, nl=False)
-    else:
-        start = label.encode()
-        sys.stdout.buffer.write(b"".join(start + line + b"\n" for line in lines))
-        sys.stdout.buffer.flush()
-
-
-def _text(line: bytes) -> str:
-    return line.removesuffix(b"\r").decode(errors="replace")
+def _label(name: str, names_shown: Iterable[str]) -> str:
+    return f"{name:<{max(map(len, names_shown))}} | "
 
 
 def _pause() -> None:

@@ -23,6 +23,8 @@ COMMANDS = {  # in the order of the help text
     "restart": "linodmgr.cli.restart",
     "status": "linodmgr.cli.status",
     "list": "linodmgr.cli.list_jobs",
+    "run": "linodmgr.cli.run_job",
+    "history": "linodmgr.cli.history",
     "logs": "linodmgr.cli.logs",
     "reload": "linodmgr.cli.reload",
     "check": "linodmgr.cli.check",

@@ -36,6 +36,20 @@ def complete(context: click.Context, parameter: click.Parameter, incomplete: str
     return []
 
 
+def complete_job(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Return the jobs that the shell may offer for the site that was named before."""
+    from linodmgr.cli import client
+    from linodmgr.protocol import Jobs, SiteJobs
+
+    site = context.params.get("site")
+    with contextlib.suppress(LinodmgrError, OSError, ValueError):
+        places = locate(config_path(context.find_root().params.get("config")))
+        answers = client.ask(places.control, Jobs((site,) if site else ()), PATIENCE)
+        jobs = [job.name for answer in answers if isinstance(answer, SiteJobs) for job in answer.jobs]
+        return sorted({name for name in jobs if name.startswith(incomplete) and name.isprintable()})
+    return []
+
+
 def _known(config: Path, places: Places) -> list[str]:
     from linodmgr.cli import client
     from linodmgr.protocol import Snapshot, Status

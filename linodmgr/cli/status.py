@@ -30,12 +30,13 @@ COLUMNS = (
 @click.command("status")
 @options.site_names
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--strict", is_flag=True, help="End with 3 also if jobs need attention.")
 @click.pass_context
-def command(context: click.Context, sites: tuple[str, ...], as_json: bool) -> None:
-    """Show what runs, since when, and why not.
+def command(context: click.Context, sites: tuple[str, ...], as_json: bool, strict: bool) -> None:
+    """Show what runs, since when, and why not; and which jobs need care.
 
     Ends with 0 if all sites are as wanted, with 3 if not or if the daemon is not running: good for a
-    health check.
+    health check. Jobs that failed, were missed, are late, long or disabled count with --strict.
     """
     try:
         snapshot = _snapshot(options.places(context).control, sites)
@@ -48,7 +49,7 @@ def command(context: click.Context, sites: tuple[str, ...], as_json: bool) -> No
         click.echo(_json(snapshot.version, snapshot.pid, snapshot.sites))
     else:
         render(COLUMNS, [row(site) for site in snapshot.sites])
-    if not all(is_as_wanted(site) for site in snapshot.sites):
+    if not all(is_as_wanted(site) and not (strict and site.attention) for site in snapshot.sites):
         context.exit(NOT_AS_WANTED)
 
 
@@ -82,5 +83,13 @@ def row(site: SiteStatus) -> list[str]:
         UNKNOWN if site.rss is None else size(site.rss),
         UNKNOWN if site.cpu is None else f"{site.cpu:.1f} s",
         str(site.restarts),
-        site.reason or "",
+        reason(site),
     ]
+
+
+def reason(site: SiteStatus) -> str:
+    """Return why a site is not as wanted, else which of its jobs needs attention."""
+    if site.reason or not site.attention:
+        return site.reason or ""
+    first, *more = site.attention
+    return f"{first} (+{len(more)} more)" if more else first

@@ -1,5 +1,6 @@
 """Tables and small words for people: plain columns in a pipe, rich on a terminal, from the same rows."""
 
+import contextlib
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 UNSAFE = r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 
 GAP = 2  # spaces between columns
+MANY = 100  # rows, from which on rich takes too long
 WRAP = 24  # the width below which the last column gets room by leaving others out
 
 STATE_STYLES = {
@@ -43,15 +45,37 @@ class Column(NamedTuple):
 
 def render(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
     """Print ``rows`` under ``columns``; a long last column wraps on a terminal, never in a pipe."""
-    rows = [[printable(cell) for cell in row] for row in rows]
+    rows = printable_rows(rows)
     if not sys.stdout.isatty():
         for line in plain(columns, rows):
+            print(line)
+        return
+    if len(rows) > MANY:
+        from linodmgr.cli.long_table import coloured
+
+        for line in coloured(columns, rows):
             print(line)
         return
     from rich.console import Console
 
     console = Console(highlight=False)
     console.print(_rich(columns, rows, console.width))
+
+
+@contextlib.contextmanager
+def live(columns: Sequence[Column]) -> Iterator[Callable[[Sequence[Sequence[str]]], None]]:
+    """Yield what shows other rows in the place of the last ones; for a terminal."""
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console(highlight=False)
+    with Live(console=console, auto_refresh=False) as shown:
+        yield lambda rows: shown.update(_rich(columns, printable_rows(rows), console.width), refresh=True)
+
+
+def printable_rows(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Return ``rows`` with control characters made visible."""
+    return [[printable(cell) for cell in row] for row in rows]
 
 
 def plain(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -65,7 +89,7 @@ def plain(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Iterator[
     voga  1234  exited with status 1
     """
     titles = [column.title for column in columns]
-    widths = _widths(columns, rows)
+    widths = widths_of(columns, rows)
     for row in (titles, *rows):
         cells = (
             cell.rjust(width) if column.right else cell.ljust(width)
@@ -82,7 +106,7 @@ def fitting(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int
     >>> fitting(columns, rows, 80), fitting(columns, rows, 40), fitting(columns, rows, 20)
     ([0, 1, 2, 3], [0, 1, 3], [0, 3])
     """
-    widths = _widths(columns, rows)
+    widths = widths_of(columns, rows)
     widths[-1] = min(widths[-1], WRAP)
     shown = list(range(len(columns)))
     while sum(widths[i] + GAP for i in shown) - GAP > width:
@@ -93,7 +117,8 @@ def fitting(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int
     return shown
 
 
-def _widths(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[int]:
+def widths_of(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[int]:
+    """Return how many characters each column needs."""
     return [
         max(len(column.title), *(len(row[i]) for row in rows)) if rows else len(column.title)
         for i, column in enumerate(columns)
@@ -167,6 +192,17 @@ def span(seconds: float) -> str:
     if days < 2:
         return _two(hours, "h", minutes % 60, "min")
     return _two(days, "d", hours % 24 if days < 30 else 0, "h")
+
+
+def took(seconds: float) -> str:
+    """Return how long something took, also if that was short.
+
+    >>> [took(s) for s in (0.0004, 0.25, 3.0, 3.21, 12.3, 75, 7380)]
+    ['0 ms', '250 ms', '3 s', '3.2 s', '12 s', '75 s', '2 h 3 min']
+    """
+    if seconds < 0.9995:
+        return f"{max(0.0, seconds) * 1000:.0f} ms"
+    return f"{seconds:.2g} s" if seconds < 10 else span(seconds)
 
 
 def _two(large: int, large_unit: str, small: int, small_unit: str) -> str:

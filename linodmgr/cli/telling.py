@@ -22,17 +22,17 @@ def follow(answers: Iterable[Answer], doing: str) -> Done:
     """Return the last of ``answers``; until then show on a terminal how it goes."""
     states: dict[str, str] = {}
     with contextlib.ExitStack() as stack:
-        spinner: Status | None = None
+        shown: Status | None = None
         for answer in answers:
             if isinstance(answer, Done):
                 return answer
             if not isinstance(answer, Progress):
                 continue
             states[answer.site] = answer.state
-            if spinner is None and answer.state in ON_THEIR_WAY and sys.stderr.isatty():
-                spinner = stack.enter_context(_spinner(doing))
-            if spinner is not None:
-                spinner.update(summary(doing, states))
+            if shown is None and answer.state in ON_THEIR_WAY and sys.stderr.isatty():
+                shown = stack.enter_context(spinner(doing))
+            if shown is not None:
+                shown.update(summary(doing, states))
     return Done()
 
 
@@ -52,7 +52,8 @@ def summary(doing: str, states: dict[str, str]) -> str:
 
 
 @contextlib.contextmanager
-def _spinner(doing: str) -> Iterator["Status"]:
+def spinner(doing: str) -> Iterator["Status"]:
+    """Show on the terminal of stderr that something goes on."""
     from rich.console import Console
 
     with Console(stderr=True, highlight=False).status(doing, spinner="line") as status:

@@ -105,6 +105,7 @@ def test_json_is_one_object_with_the_promised_fields(runtime: Path) -> None:
         "rss": 112400000,
         "cpu": 12.34,
         "failing": False,
+        "attention": [],
     }
     assert said["sites"][1]["pid"] is None
     assert done.returncode == 3

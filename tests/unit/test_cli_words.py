@@ -7,14 +7,14 @@ from types import ModuleType
 import click
 import pytest
 
-from linodmgr.cli import logs, main, names, telling
+from linodmgr.cli import history, instants, jobs_plain, logs, main, names, run_job, telling
 from linodmgr.cli.main import COMMANDS, cli
 
-OURS = ("start", "stop", "restart", "status", "logs", "reload", "completion")
+OURS = ("start", "stop", "restart", "status", "list", "run", "history", "logs", "reload", "completion")
 WIDTH = 80
 
 
-@pytest.mark.parametrize("module", [names, telling])
+@pytest.mark.parametrize("module", [names, telling, instants, jobs_plain, run_job, history])
 def test_the_examples_are_true(module: ModuleType) -> None:
     outcome = doctest.testmod(module)
     assert outcome.attempted > 0

@@ -10,6 +10,7 @@ import click
 import pytest
 
 from linodmgr import errors
+from linodmgr.cli import jobs_shown
 from linodmgr.cli.main import COMMANDS, cli
 from linodmgr.config import load
 from tests.configs import as_me, write
@@ -28,7 +29,7 @@ def commands() -> list[list[str]]:
     """Return the arguments of every linodmgr command in README.md, in a block or in a sentence."""
     lines = [line.partition(">")[0] for block in blocks("console") for line in re.split(r"&&|\n", block)]
     found = [*lines, *re.findall(r"`((?:env/bin/)?linodmgr [^`]*)`", README)]
-    split = [shlex.split(line.replace("[SITE]…", "").replace("SHELL", "bash")) for line in found]
+    split = [shlex.split(re.sub(r"\[\w+\]…?", "", line).replace("SHELL", "bash")) for line in found]
     return [words[1:] for words in split if words and Path(words[0]).name == "linodmgr"]
 
 
@@ -72,6 +73,19 @@ def test_the_readme_tells_all_exit_codes() -> None:
 
 def test_the_readme_tells_all_states() -> None:
     assert [row[0] for row in rows("state")] == WORDS
+
+
+def test_the_readme_tells_all_states_of_jobs() -> None:
+    assert [row[0] for row in rows("job")] == [
+        "ok",
+        "running",
+        "LONG",
+        "late",
+        "FAILED",
+        "MISSED",
+        "DISABLED",
+    ]
+    assert {row[0] for row in rows("job")} == set(jobs_shown.STYLES)
 
 
 def test_the_configuration_in_the_readme_can_be_used(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import re
 import pytest
 from rich.console import Console
 
-from linodmgr.cli import tables
+from linodmgr.cli import long_table, tables
 from linodmgr.cli.tables import Column
 
 COLUMNS = [
@@ -87,3 +87,23 @@ def test_no_rows_are_a_heading_alone(capsys: pytest.CaptureFixture[str]) -> None
     tables.render(COLUMNS, [])
 
     assert capsys.readouterr().out == "NAME  STATE  MEMORY  CPU  REASON\n"
+
+
+@pytest.mark.parametrize("width", [20, 30, 60, 80, 200])
+def test_no_line_of_a_long_table_is_wider_than_the_terminal(width: int) -> None:
+    assert max(map(len, long_table.fitted(COLUMNS, ROWS, width, has_colours=False))) <= width
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_a_long_table_is_laid_out_as_a_short_one(width: int) -> None:
+    ours = [line.rstrip() for line in long_table.fitted(COLUMNS, ROWS, width, has_colours=False)]
+    short = [without_colours(line).rstrip() for line in on_a_terminal(width)]
+
+    assert ours[0].split() == short[0].split()
+    assert "".join(ours).replace(" ", "") == "".join(short).replace(" ", "")
+
+
+def test_a_long_table_has_colours_where_the_terminal_has_them() -> None:
+    said = "\n".join(long_table.fitted([*COLUMNS[:1], COLUMNS[1]], [ROWS[0][:2]], 80, has_colours=True))
+
+    assert "\x1b[32mRUNNING\x1b[0m" in said
