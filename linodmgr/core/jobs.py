@@ -73,6 +73,11 @@ class SiteJobs:
         """Return the jobs that the last worker told; before any has, all that are known."""
         return [job for job in self.jobs.values() if job.told or not self.defined]
 
+    def durable_due(self) -> float:
+        """Return when a job is due next whose begin has to be stored, wall; ``inf``: none is."""
+        dues = (job.next_run for job in self.jobs.values() if job.told and job.defined.durable)
+        return min((due for due in dues if due is not None), default=math.inf)
+
     def begin(self, told: Run, wall: float, now: float) -> RunBegun | None:
         """Note the begin of a run; return it if it has to be stored.
 

@@ -4,7 +4,7 @@ Instants are seconds since the epoch by the host's clock, spans seconds.
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 LAST_INSTANT = 253_402_300_799.0  # the end of the year 9999: no calendar goes further
 LONGEST_SPAN = 1e9  # seconds
@@ -108,27 +108,30 @@ def clean_definition(told: Definition) -> Definition:
 def clean_run(told: Run, wall: float) -> Run:
     """Return what was told of the begin of a run, harmless; an impossible instant is ``wall``."""
     at = instant(told.at)
-    return replace(
-        told,
-        job=line(told.job, ID_LIMIT),
-        at=wall if at is None else at,
-        due=instant(told.due),
-        following=instant(told.following),
-        asked=line(told.asked),
-        mark=told.mark if len(told.mark) <= LINE_LIMIT and told.mark.isprintable() else "",
+    return Run(
+        told.number,
+        line(told.job, ID_LIMIT),
+        wall if at is None else at,
+        instant(told.due),
+        instant(told.following),
+        told.stored,
+        told.caught_up,
+        line(told.asked),
+        told.thread,
+        told.mark if len(told.mark) <= LINE_LIMIT and told.mark.isprintable() else "",
     )
 
 
 def clean_end(told: End, wall: float) -> End:
     """Return what was told of the end of a run, harmless; an impossible instant is ``wall``."""
     at = instant(told.at)
-    return replace(
-        told,
-        job=line(told.job, ID_LIMIT),
-        at=wall if at is None else at,
-        outcome=told.outcome if told.outcome in OUTCOMES else "failed",
-        duration=span(told.duration),
-        error=line(told.error, ERROR_LIMIT),
-        trace=tail(told.trace) if told.trace else "",
-        next_run=instant(told.next_run),
+    return End(
+        told.number,
+        line(told.job, ID_LIMIT),
+        wall if at is None else at,
+        told.outcome if told.outcome in OUTCOMES else "failed",
+        span(told.duration),
+        line(told.error, ERROR_LIMIT),
+        tail(told.trace) if told.trace else "",
+        instant(told.next_run),
     )

@@ -50,6 +50,7 @@ class JobBook:
         self.unhooked: Callable[[str], str] = lambda _name: ""  # why no hook fits, if none does
         # The runner of a site may have said something that nobody has read yet.
         self.hear_first: Callable[[str], None] = lambda _name: None
+        self.due_changed: Callable[[str], None] = lambda _name: None  # of a run that has to be stored
         self._loop = loop
         self._history = history
         self._logs = logs
@@ -121,12 +122,14 @@ class JobBook:
             case Jobs(kind=kind, jobs=jobs, first=first, zone=zone):
                 known = site.define(kind, zone, map(_definition, jobs), first=first)
                 self._history.note_known(name, known)
+                self.due_changed(name)
             case Missed(job=job, due=due, next_run=next_run):
                 if missed := site.miss(job, due, next_run):
                     log.warning("%s: %s was missed while no worker ran", name, missed.name)
                     self._history.note(name, missed)
             case Moved(next_runs=next_runs):
                 self._history.note_known(name, site.move(next_runs))
+                self.due_changed(name)
             case Stalled(reason=reason):
                 if self._is_alive(name) and site.dying is None:
                     self._hung(name, site, site.stall(reason, wall))
@@ -194,6 +197,7 @@ class JobBook:
         fact = site.begin(run, wall, now)
         if fact is not None:
             self._history.note(name, fact, lambda: stored(told.run))
+            self.due_changed(name)
         if told.asked:
             self.wishes.begun(name, told.asked)
 
@@ -208,6 +212,8 @@ class JobBook:
         if fact is None:
             return
         self._history.note(name, fact)
+        if job and job.defined.durable:
+            self.due_changed(name)
         if token:
             self.wishes.ended(name, token, fact)
 

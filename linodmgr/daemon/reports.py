@@ -1,44 +1,30 @@
 """The socket the runners talk to. Anybody may connect; only the workers are heard."""
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
 import socket
 from collections.abc import Callable, Iterable
 
-from linodmgr.core.job import Hang
-from linodmgr.core.never import assert_never
-from linodmgr.core.states import (
-    BecameReady,
-    Connected,
-    Event,
-    FoundUnhooked,
-    Lacking,
-    Remarking,
-    Resting,
-    Said,
-    Silent,
-)
-from linodmgr.core.told import line as one_line
+from linodmgr.core.states import FoundUnhooked
 from linodmgr.core.worker import pid_of
-from linodmgr.daemon import past, stacks
+from linodmgr.daemon import past
+from linodmgr.daemon.dumps import Dumps
 from linodmgr.daemon.inquiries import Inquiries
 from linodmgr.daemon.jobs import JobBook, JobReport
+from linodmgr.daemon.life import Life, event, shown
 from linodmgr.daemon.lines import peer
 from linodmgr.daemon.logs import Logs
 from linodmgr.daemon.loop import Loop
+from linodmgr.daemon.pace import Pace
 from linodmgr.daemon.runners import RECEIVED_AT_ONCE, Runner
-from linodmgr.launch import venv_of
 from linodmgr.protocol import encode
 from linodmgr.runner_protocol import (
     Hello,
     Idle,
     Inquiry,
-    Missing,
     Ready,
-    Remark,
     RunNow,
     Stored,
     Unhooked,
@@ -48,13 +34,11 @@ from linodmgr.runner_protocol import (
 log = logging.getLogger(__name__)
 
 ACCEPT_AGAIN = 1.0  # seconds, when there is no descriptor left
+CHUNKS_AT_REST = 16  # that are heard at once from somebody who is heard from time to time
 CROWD = 100  # who is taken in before something else has its turn
 GRACE = 1.0  # seconds between the end of a connection and that of its process
 LAST_WORDS = 1024 * 1024  # bytes, more than a socket holds: a child of the dead may go on and on
-REASON_LIMIT = 500  # characters of a site's own words that are shown to people
 REAL_TIME = range(signal.SIGRTMIN, signal.SIGRTMAX + 1)  # signals that mean nothing to anybody else
-
-Life = Hello | Ready | Idle | Unhooked | Missing | Remark
 
 
 class Reports:
@@ -66,10 +50,9 @@ class Reports:
         self._loop = loop
         self._listening = listening
         self._book = book
-        self._logs = logs
-        self._runner_dir = runner_dir
         self._runners: dict[int, Runner] = {}
-        self._dumps: dict[int, int] = {}  # where in the log the stacks of a worker begin, by its pid
+        self._dumps = Dumps(loop, logs, runner_dir)
+        self._pace = Pace(loop, book, self._runner_of)
         self._inquiries = Inquiries(loop.sites.values, self._tell_past)
         loop.last_words = self.end
         loop.write_stacks = self._write_stacks
@@ -90,21 +73,23 @@ class Reports:
         if runner := self._runners.get(pid):
             self._release(name, runner)
             self._drain(pid, runner)
+            self._release(name, runner)  # should it have said hello only now
             self._forget(pid)
-        begin = self._dumps.pop(pid, None)
-        self._book.worker_ended(name, status, lambda hang: self._where(name, hang, begin))
+        begin = self._dumps.forget(pid)
+        self._book.worker_ended(name, status, lambda hang: self._dumps.where(name, hang, begin))
 
     def run_now(self, name: str, job: str, token: str) -> bool:
         """Tell the runner of a site to run a job; return whether there is one that listens."""
-        runner = self._runners.get(pid_of(self._loop.fleet[name]) or 0)
+        runner = self._runner_of(name)
         if runner is None or runner.connection is None:
             return False
+        runner.wake()
         runner.send(encode(RunNow(job, token)))
         return True
 
     def unhooked(self, name: str) -> str:
         """Return why no hook fits the worker of a site, empty if one may."""
-        runner = self._runners.get(pid_of(self._loop.fleet[name]) or 0)
+        runner = self._runner_of(name)
         return runner.unhooked if runner else ""
 
     def close(self) -> None:
@@ -114,6 +99,7 @@ class Reports:
         self._inquiries.close()
         for pid in list(self._runners):
             self._forget(pid)
+        self._pace.close()
 
     def _accept(self) -> None:
         """Take in those who wait."""
@@ -142,7 +128,15 @@ class Reports:
         if runner.connection is not None or runner.garbled:
             connection.close()
             return
-        runner.connect(connection, speaker, lambda: self._receive(pid, runner))
+        runner.connect(connection, speaker, lambda: self._listen_to(pid, runner))
+
+    def _listen_to(self, pid: int, runner: Runner) -> None:
+        """Hear what there is, as far as others do not have to wait for their turn."""
+        for _ in range(CHUNKS_AT_REST if runner.ear else 1):
+            if not self._receive(pid, runner):
+                return
+        if runner.can_wait:
+            runner.rest(self._pace.ear)
 
     def _receive(self, pid: int, runner: Runner) -> bool:
         """Turn what a runner said into events; return whether there was anything."""
@@ -175,11 +169,12 @@ class Reports:
 
     def _hear_of_life(self, name: str, runner: Runner, report: Life) -> None:
         if isinstance(report, Unhooked) and not runner.unhooked:
-            runner.unhooked = one_line(report.reason, REASON_LIMIT) or "no hook fits"
+            runner.unhooked = shown(report.reason) or "no hook fits"
             log.warning("%s: runs unhooked: %s", name, runner.unhooked)
-        self._loop.put(name, _event(report))
+        self._loop.put(name, event(report))
         if isinstance(report, Ready):
             self._book.ready(name)
+            self._pace.began(name)
         elif isinstance(report, Idle):
             self._book.rest(name)
         elif isinstance(report, Hello) and not runner.greeted:
@@ -221,11 +216,10 @@ class Reports:
 
     def _hear_waiting(self, name: str) -> None:
         """Hear what the runner of a site has said and nobody has read yet."""
-        pid = pid_of(self._loop.fleet[name]) or 0
-        if runner := self._runners.get(pid):
+        if runner := self._runner_of(name):
             if runner.paused:
                 self._book.of(name).heard = self._loop.instants()[1]
-            self._drain(pid, runner)
+            self._drain(runner.worker, runner)
 
     def _drain(self, pid: int, runner: Runner) -> None:
         for _ in range(LAST_WORDS // RECEIVED_AT_ONCE):
@@ -236,22 +230,15 @@ class Reports:
         self._book.recall(name, lambda: then(past.lines(self._book.past(name))))
 
     def _write_stacks(self, pid: int) -> None:
-        """Make the runner of a worker write its stacks; a second later they are read, and it is killed."""
+        """Make the runner of a worker write its stacks; a second later it is killed."""
         name, runner = self._loop.name_of(pid), self._runners.get(pid)
-        if name is None or runner is None or not runner.stacks:
-            return
-        self._dumps[pid] = self._logs.size(name)
-        with contextlib.suppress(OSError):
-            if os.getsid(runner.pid) == pid:  # it is still the process that told us of the signal
-                os.kill(runner.pid, runner.stacks)
+        if name is not None and runner is not None:
+            self._dumps.ask(name, pid, runner.pid, runner.stacks)
 
-    def _where(self, name: str, hang: Hang, begin: int | None) -> str:
-        """Return in which line of a site it hung, as its log says since ``begin``."""
-        if begin is None:
-            return ""
-        site = self._loop.sites[name]
-        place = stacks.Place(site.directory, venv_of(site), self._runner_dir)
-        return stacks.where(stacks.read(self._logs.path(name), begin), hang.thread, place)
+    def _runner_of(self, name: str) -> Runner | None:
+        if name not in self._loop.fleet:
+            return None
+        return self._runners.get(pid_of(self._loop.fleet[name]) or 0)
 
     def _give_up(self, pid: int) -> None:
         """Expect no READY any more from a runner that has gone while its site goes on."""
@@ -278,21 +265,3 @@ def _worker(loop: Loop, pid: int) -> int | None:
     except OSError:
         return None
     return leader if loop.name_of(leader) is not None else None
-
-
-def _event(report: Life) -> Event:
-    match report:
-        case Hello():
-            return Connected()
-        case Ready():
-            return BecameReady()
-        case Unhooked():
-            return FoundUnhooked()
-        case Idle(reason):
-            return Said(Resting(one_line(reason, REASON_LIMIT)))
-        case Missing(reason):
-            return Said(Lacking(one_line(reason, REASON_LIMIT)))
-        case Remark(text):
-            return Said(Remarking(one_line(text, REASON_LIMIT)) if text else Silent())
-        case _:
-            assert_never(report)

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from linodmgr.daemon.ears import Ear
 from linodmgr.daemon.lines import Lines
 
 OUT_LIMIT = 8 * 1024 * 1024  # bytes that wait for a runner that does not read
@@ -31,6 +32,9 @@ class Runner:
     paused: bool = False  # it has said too much
     lost: asyncio.TimerHandle | None = None  # it hung up and may be about to end
     heard: Callable[[], object] = lambda: None  # called when there is something to read
+    ear: Ear | None = None  # that hears it from time to time; None: it is heard at once
+    can_wait: bool = False  # nothing urgent is to be expected of it
+    young_until: float = 0.0  # monotonic
     _credit: float = BURST
     _credit_at: float = 0.0
     _out: bytearray = field(default_factory=bytearray)
@@ -41,8 +45,21 @@ class Runner:
         connection.setblocking(False)
         self.connection, self.pid, self.heard = connection, pid, heard
         self.lines, self._out = Lines(), bytearray()
-        self.held, self.greeted = None, False
+        self.held, self.greeted, self.can_wait, self.ear = None, False, False, None
         asyncio.get_running_loop().add_reader(connection, heard)
+
+    def rest(self, ear: Ear) -> None:
+        """Be heard by ``ear`` from now on, together with others who can wait."""
+        if self.connection is not None and self.ear is None and not self.paused and self.held is None:
+            asyncio.get_running_loop().remove_reader(self.connection)
+            self.ear = ear
+            ear.add(self.connection.fileno(), self.heard)
+
+    def wake(self) -> None:
+        """Be heard at once from now on."""
+        if self.connection is not None and self.ear is not None:
+            self._stop_listening()
+            asyncio.get_running_loop().add_reader(self.connection, self.heard)
 
     def receive(self) -> bytes | None:
         """Return what is there, at most RECEIVED_AT_ONCE bytes; b"" at the end, None if there is nothing."""
@@ -63,18 +80,19 @@ class Runner:
         self._credit_at = now
         if self._credit < 0 and self.connection is not None and not self.paused:
             self.paused = True
-            loop.remove_reader(self.connection)
+            self._stop_listening()
             self._resume = loop.call_later(PAUSE, self._go_on)
 
     def hold(self) -> None:
         """Read no further until ``release``."""
-        if self.connection is not None:
-            asyncio.get_running_loop().remove_reader(self.connection)
+        self._stop_listening()
         self.held = []
 
     def release(self) -> list[bytes]:
         """Read on; return the lines that have waited."""
-        waited, self.held = self.held or [], None
+        if self.held is None:
+            return []
+        waited, self.held = self.held, None
         if self.connection is not None and not self.paused:
             asyncio.get_running_loop().add_reader(self.connection, self.heard)
         return waited
@@ -105,11 +123,19 @@ class Runner:
             self._resume = None
         self.paused = False
         if self.connection is not None:
-            loop = asyncio.get_running_loop()
-            loop.remove_reader(self.connection)
-            loop.remove_writer(self.connection)
+            self._stop_listening()
+            asyncio.get_running_loop().remove_writer(self.connection)
             self.connection.close()
             self.connection = None
+
+    def _stop_listening(self) -> None:
+        if self.connection is None:
+            return
+        if self.ear is not None:
+            self.ear.remove(self.connection.fileno())
+            self.ear = None
+        else:
+            asyncio.get_running_loop().remove_reader(self.connection)
 
     def _go_on(self) -> None:
         self._resume, self.paused = None, False
