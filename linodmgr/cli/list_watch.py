@@ -26,24 +26,48 @@ def follow(control: Path, sites: tuple[str, ...], choice: Choice, as_json: bool)
 
     No site is asked: of one without a worker it is shown what the daemon remembers.
     """
-    known: dict[str, SiteJobs] = {}
-    news = 0
     with _shower(as_json) as show, client.connect(control) as connection:
-        answers = client.overhear(
-            connection, control, Jobs(sites, watch=True), lambda: SETTLED if news else None
-        )
-        for answer in answers:
-            if isinstance(answer, SiteJobs):
-                first = answer.site not in known
-                known[answer.site] = jobs_shown.clean(answer)
-                news += 1
-                if first or news < AT_MOST:
-                    continue
-            if news:
-                now = utc_now()
-                show(jobs_shown.chosen([Told(jobs, now) for jobs in known.values()], choice))
-                news = 0
+        picture = _Picture(choice, show)
+        request = Jobs(sites, watch=True)
+        try:
+            for answer in client.overhear(connection, control, request, picture.pause):
+                if isinstance(answer, SiteJobs):
+                    picture.add(answer)
+                else:
+                    picture.show()
+        except client.DaemonGone:
+            picture.show()
+            raise
     raise client.gone(control)
+
+
+class _Picture:
+    """What has been heard, and whether it has been shown."""
+
+    def __init__(self, choice: Choice, show: Show) -> None:
+        self._choice = choice
+        self._show = show
+        self._known: dict[str, SiteJobs] = {}
+        self._news = 0  # pieces that have not been shown
+
+    def pause(self) -> float | None:
+        """Return after how many seconds without news to show what there is."""
+        return SETTLED if self._news else None
+
+    def add(self, jobs: SiteJobs) -> None:
+        """Take what is known of a site; is shown later, except when there is always something new."""
+        is_first = jobs.site not in self._known
+        self._known[jobs.site] = jobs_shown.clean(jobs)
+        self._news += 1
+        if self._news >= AT_MOST and not is_first:
+            self.show()
+
+    def show(self) -> None:
+        """Show what has not been shown."""
+        if self._news:
+            self._news = 0
+            now = utc_now()
+            self._show(jobs_shown.chosen([Told(jobs, now) for jobs in self._known.values()], self._choice))
 
 
 @contextlib.contextmanager

@@ -85,7 +85,9 @@ class _Run:
         except KeyboardInterrupt:
             self._queue.close()
             if self.last is not None:
-                click.echo(f"{self.last.site}: {printable(self.last.name)} goes on", err=True)
+                start = "\n" if sys.stderr.isatty() else ""  # behind the ^C; click ends the line
+                line = f"{start}{self.last.site}: {printable(self.last.name)} goes on"
+                click.echo(line, nl=False, err=True)
             raise
         finally:
             self._queue.close()

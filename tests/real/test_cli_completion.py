@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from linodmgr.protocol import Done, SiteStatus, Snapshot
+from linodmgr.protocol import Done, Jobs, JobStatus, SiteJobs, SiteStatus, Snapshot
 from tests.fake_daemon import configure, fake_daemon, linodmgr
 
 SITES = [
@@ -44,10 +44,26 @@ def test_commands_are_completed(runtime: Path) -> None:
     assert completed(configure(runtime), "linodmgr sta") == ["start", "status"]
 
 
-@pytest.mark.parametrize("command", ["start", "stop", "restart", "status", "logs"])
+@pytest.mark.parametrize("command", ["start", "stop", "restart", "status", "list", "run", "history", "logs"])
 def test_names_come_from_the_daemon(runtime: Path, command: str) -> None:
     with fake_daemon(runtime, Snapshot("0.1.0", 1, SITES), Done()):
         assert completed(runtime, f"linodmgr {command} no") == ["noi", "notes"]
+
+
+@pytest.mark.parametrize("command", ["run", "history"])
+def test_jobs_of_the_site_come_from_the_daemon(runtime: Path, command: str) -> None:
+    jobs = [
+        JobStatus(str(n), name, "hourly", "ok") for n, name in enumerate(("check", "chair", "\x1b", "chair"))
+    ]
+    with fake_daemon(runtime, SiteJobs("noi", True, jobs), Done()) as requests:
+        assert completed(runtime, f"linodmgr {command} noi ch") == ["chair", "check"]
+
+    assert requests == [Jobs(("noi",))]
+
+
+@pytest.mark.parametrize("command", ["run", "history"])
+def test_without_a_daemon_no_jobs_are_offered(runtime: Path, command: str) -> None:
+    assert completed(configure(runtime), f"linodmgr {command} noi ch") == []
 
 
 def test_a_name_is_offered_once(runtime: Path) -> None:

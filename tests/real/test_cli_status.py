@@ -131,6 +131,35 @@ def test_it_ends_with_0_only_if_all_is_as_wanted(runtime: Path, state: str, goal
         assert linodmgr(runtime, "status").returncode == code
 
 
+NEEDY = site(attention=["checkdata FAILED: \x1b[2JValueError", "send MISSED", "index is late"])
+
+
+def test_jobs_that_need_attention_stand_where_there_is_no_other_reason(runtime: Path) -> None:
+    needy = dead("voga", "BACKOFF", reason=WHY)
+    with fake_daemon(runtime, snapshot(NEEDY, msgspec.structs.replace(needy, attention=["x"])), Done()):
+        done = linodmgr(runtime, "status")
+
+    first, second = done.stdout.splitlines()[1:]
+    assert first.endswith("checkdata FAILED: \\x1b[2JValueError (+2 more)")
+    assert second.endswith(WHY)
+
+
+@pytest.mark.parametrize(("options", "code"), [([], 0), (["--strict"], 3)])
+def test_jobs_that_need_attention_count_only_if_asked_for(
+    runtime: Path, options: list[str], code: int
+) -> None:
+    with fake_daemon(runtime, snapshot(site(), NEEDY), Done()):
+        done = linodmgr(runtime, "status", "--json", *options)
+
+    assert json.loads(done.stdout)["sites"][1]["attention"] == NEEDY.attention
+    assert done.returncode == code
+
+
+def test_without_attention_strict_is_content(runtime: Path) -> None:
+    with fake_daemon(runtime, snapshot(site()), Done()):
+        assert linodmgr(runtime, "status", "--strict").returncode == 0
+
+
 def test_names_and_patterns_are_the_daemons_business(runtime: Path) -> None:
     with fake_daemon(runtime, snapshot(), Done()) as requests:
         done = linodmgr(runtime, "status", "noi", "pro*")
