@@ -71,10 +71,12 @@ class Daemon:
     def wait_for_go(self, timeout: float) -> bool:
         """Whether the daemon says go within ``timeout`` seconds; what it says before is kept."""
         deadline = time.monotonic() + timeout
-        while self._socket is not None and len(self._heard) < LIMIT:
+        while self._socket is not None:
             if any(word.get("type") == "go" for word in self._words()):
                 self._socket.setblocking(False)
                 return True
+            if len(self._heard) >= LIMIT:
+                return False
             self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
             try:
                 more = self._socket.recv(LIMIT)

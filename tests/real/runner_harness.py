@@ -18,7 +18,7 @@ import schedule
 
 from linodmgr.launch import lay_out
 from linodmgr.protocol import encode
-from linodmgr.runner_protocol import Go, Hello, Report, decode_report
+from linodmgr.runner_protocol import Go, Hello, Past, PastJob, Report, Word, decode_report
 from tests.eventually import eventually
 
 R = TypeVar("R", bound=Report)
@@ -37,15 +37,23 @@ class Runner:
     said: list[Report] = field(default_factory=list)
     _rest: bytes = b""
 
-    def begin(self) -> None:
+    def begin(self, past: Sequence[PastJob] = (), **limits: Any) -> None:
         """Take the connection and let the runner go on."""
         self.expect(Hello)
-        self.go()
+        self.go(past, **limits)
 
-    def go(self) -> None:
-        """Say go."""
+    def go(self, past: Sequence[PastJob] = (), **limits: Any) -> None:
+        """Say what is known of ``past`` runs, and go."""
+        for start in range(0, len(past), 100):
+            self.say(Past(list(past[start : start + 100])))
+        self.say(Go(**limits))
+
+    def say(self, word: Word) -> None:
+        """Tell the runner something."""
         assert self.connection is not None
-        self.connection.sendall(encode(Go()))
+        self.connection.setblocking(True)
+        self.connection.sendall(encode(word))
+        self.connection.setblocking(False)
 
     def expect(self, kind: type[R]) -> R:
         """Wait for a report of ``kind`` and return it."""
@@ -55,6 +63,37 @@ class Runner:
             return [report for report in self.said if isinstance(report, kind)]
 
         return eventually(found, f"{kind.__name__} said; {self.output}", 60)[0]
+
+    def expects(self, kind: type[R], count: int = 1, **fields: object) -> list[R]:
+        """Wait for ``count`` reports of ``kind`` that have these ``fields``, and return them all."""
+
+        def found() -> list[R]:
+            self._hear()
+            fitting = [
+                report
+                for report in self.said
+                if isinstance(report, kind)
+                and all(getattr(report, name) == value for name, value in fields.items())
+            ]
+            return fitting if len(fitting) >= count else []
+
+        return eventually(found, f"{count} {kind.__name__} with {fields}; {self.output}", 60)
+
+    def take_again(self) -> None:
+        """Take another connection of the runner, which has lost its own."""
+        assert self.connection is not None
+        self.connection.close()
+        self.connection, self._rest = None, b""
+
+    def come_back(self) -> None:
+        """Be a daemon that has come after the one that is gone; it has heard nothing yet."""
+        path = self.output.with_name("report")
+        path.unlink()
+        self.listening = socket.socket(socket.AF_UNIX)
+        self.listening.bind(str(path))
+        self.listening.listen()
+        self.listening.setblocking(False)
+        self.connection, self.said, self._rest = None, [], b""
 
     def hang_up(self) -> None:
         """Be a daemon that is gone."""
@@ -82,11 +121,11 @@ class Runner:
         return status
 
     def _hear(self) -> None:
-        if self.connection is None:
+        if self.connection is None and self.listening.fileno() >= 0:
             with contextlib.suppress(BlockingIOError):
                 self.connection, _ = self.listening.accept()
                 self.connection.setblocking(False)
-        if self.connection is None:
+        if self.connection is None or self.connection.fileno() < 0:
             return
         with contextlib.suppress(BlockingIOError, ConnectionError):
             while more := self.connection.recv(65536):
@@ -133,6 +172,7 @@ def started(
         process.wait()
         os.close(reading)
         listening.close()
+        runner.listening.close()
         if runner.connection is not None:
             runner.connection.close()
 
