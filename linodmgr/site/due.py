@@ -76,6 +76,14 @@ def following(job: Any, due: float, now: float) -> float:
     return epoch(_after(job, at(job, wall(due, zone)), max(now, due)), zone)
 
 
+def on_grid(job: Any, due: float, now: float) -> float:
+    """Return ``due``, or a time whole periods later that is later than ``now``."""
+    if due > now or is_wall(job) or has_time(job):
+        return due if due > now else following(job, due, now)
+    length = period(job).total_seconds()
+    return due + length * ((now - due) // length + 1)
+
+
 def continued(job: Any, fresh: float, since: float, last: float) -> float:
     """Return when an interval is over that began at ``last``, not at ``since``, which made ``fresh``."""
     if last >= since:

@@ -110,7 +110,8 @@ class Plans:
             timing.id = timing.id or self._described.identities([job], self._by_id)[0]
         now = self._clock.now()
         if timing.asked is not None:
-            return int(self._runs.begin(timing.id, asked=timing.asked))
+            # Stored, too: the daemon then knows where in the log its output begins.
+            return int(self._runs.begin(timing.id, stored=True, asked=timing.asked))
         if timing.due > now:
             return int(self._runs.begin(timing.id))  # somebody runs it out of turn
         due = timing.due if timing.missed is None else timing.missed
@@ -197,10 +198,7 @@ class Plans:
             self._write(job, timing, self._slot(now), now)
             return
         timing.used = missed
-        due = timing.due
-        if due <= now:
-            due = self._rules.following(job, due, now)
-        self._write(job, timing, due, now)
+        self._write(job, timing, self._rules.on_grid(job, timing.due, now), now)
         self._misses.append((job, missed))
 
     def _slot(self, now: float) -> float:

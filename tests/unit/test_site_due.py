@@ -1,21 +1,15 @@
 """When jobs of `schedule` are due where clocks are put forward and back, in several zones."""
 
-import importlib.util
-import os
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
-from types import ModuleType
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-import schedule
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from linodmgr.site import due
+from tests.schedule_world import ShownClock, load, local
 
 ZONES = (
     "Europe/Brussels",
@@ -34,22 +28,6 @@ zones = st.sampled_from(ZONES)
 instants = st.integers(BEGIN, END).map(float)
 times = st.tuples(st.integers(0, 23), st.integers(0, 59)).map(lambda time: "{:02}:{:02}".format(*time))
 night = st.tuples(st.integers(0, 3), st.integers(0, 59)).map(lambda time: "{:02}:{:02}".format(*time))
-
-
-@contextmanager
-def local(zone: str) -> Iterator[None]:
-    """Let the process live in ``zone``."""
-    before = os.environ.get("TZ")
-    os.environ["TZ"] = zone
-    time.tzset()
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["TZ"]
-        else:
-            os.environ["TZ"] = before
-        time.tzset()
 
 
 def changes(zone: str) -> list[float]:
@@ -84,37 +62,12 @@ def moments(draw: st.DrawFn) -> tuple[str, float]:
     return zone, draw(instants)
 
 
-class Clock(datetime):
-    """What `schedule` takes for the clock."""
-
-    at = 0.0
-
-    @classmethod
-    def now(cls, tz: Any = None) -> Any:
-        return datetime.fromtimestamp(cls.at, tz)
-
-
-def load() -> Any:
-    """Return a `schedule` of its own, whose clock is `Clock`."""
-    assert schedule.__file__ is not None
-    spec = importlib.util.spec_from_file_location("schedule_of_tests", schedule.__file__)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    fake = ModuleType("datetime")
-    fake.__dict__.update({name: getattr(module.datetime, name) for name in dir(module.datetime)})
-    fake.__dict__["datetime"] = Clock
-    module.__dict__["datetime"] = fake
-    return module
-
-
 package = load()
 
 
 def planned(job: Any, now: float, used: float | None = None) -> float:
     """Return when ``job`` is due, as seen ``now``."""
-    Clock.at = now
+    ShownClock.at = now
     job._schedule_next_run()
     return due.next_due(job, job.next_run, now, used)
 
