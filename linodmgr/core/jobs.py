@@ -168,12 +168,12 @@ class SiteJobs:
         if self.dying:
             dying = self.dying
             self.hang = Hang(dying.wall, dying.text, dying.job, dying.thread, line(where))
+        underway = [(job, job.run) for job in self.underway.values() if job.run]
         ended = []
-        for job in tuple(self.underway.values()):
-            if run := job.run:
-                lasted = span(wall - run.at)
-                end = End(run.number, job.id, wall, "failed", lasted, self._fate(job, cause))
-                ended.append(self._close(job, run, end, run.mark))
+        for job, run in underway:
+            lasted = span(wall - run.at)
+            end = End(run.number, job.id, wall, "failed", lasted, self._fate(job, cause))
+            ended.append(self._close(job, run, end, run.mark))
         for job in self.jobs.values():
             job.last_number = -1
         self.live = self.armed = False
@@ -190,25 +190,27 @@ class SiteJobs:
                 job.next_run = then.next_run
             if job.missed is None:
                 job.missed = then.missed
-            if job.last_number < 0 and job.run is None:
-                job.started, job.ended, job.outcome = then.started, then.ended, then.outcome
+            if not job.outcome and job.run is None:
+                job.started = max(filter(None, (job.started, then.started)), default=None)
+                job.ended, job.outcome = then.ended, then.outcome
                 job.duration, job.error, job.caught_up = then.duration, then.error, then.caught_up
                 job.due, job.mark = then.due, then.mark
 
     def _job(self, identity: str, name: str = "") -> Job | None:
         """Return the job, made if nobody has told of it; None if there are too many."""
         job = self.jobs.get(identity)
-        if job is None and self._has_room(len(identity) + len(name)):
-            job = self.jobs[identity] = Job(Definition(identity, name or line(identity)))
+        if job is None:
+            one = Definition(identity, name or line(identity))
+            if self._has_room(_size(one), new=True):
+                job = self.jobs[identity] = Job(one)
         return job
 
     def _define(self, told: Definition) -> KnownJob | None:
         one = clean_definition(told)
-        size = sum(map(len, (one.id, one.name, one.schedule, one.text, one.why)))
         job = self.jobs.get(one.id)
+        if not self._has_room(_size(one) - (_size(job.defined) if job else 0), new=job is None):
+            return None
         if job is None:
-            if not self._has_room(size):
-                return None
             job = self.jobs[one.id] = Job(one)
         is_news = job.name != one.name or job.next_run != one.next_run
         job.defined, job.told, job.next_run = one, True, one.next_run
@@ -216,19 +218,22 @@ class SiteJobs:
             job.started = one.last_run
         return KnownJob(one.id, one.name, one.next_run) if is_news else None
 
-    def _has_room(self, size: int) -> bool:
-        """Whether another job may be kept; those that the site no longer has make room."""
-        if self._full:
+    def _has_room(self, size: int, *, new: bool) -> bool:
+        """Whether so many more characters may be kept; jobs that the site no longer has make room."""
+        if self._full and (new or size > 0):
             return False
-        if len(self.jobs) >= JOBS_LIMIT or self._texts + size > TEXT_LIMIT:
+        if self._is_too_much(size, new=new):
             for identity in [job.id for job in self.jobs.values() if not job.told and not job.run]:
                 del self.jobs[identity]
-            self._texts = sum(len(job.id) + len(job.name) for job in self.jobs.values())
-            self._full = len(self.jobs) >= JOBS_LIMIT or self._texts + size > TEXT_LIMIT
-            if self._full:
+            self._texts = sum(_size(job.defined) for job in self.jobs.values())
+            if self._is_too_much(size, new=new):
+                self._full = True
                 return False
         self._texts += size
         return True
+
+    def _is_too_much(self, size: int, *, new: bool) -> bool:
+        return (new and len(self.jobs) >= JOBS_LIMIT) or self._texts + size > TEXT_LIMIT
 
     def _close(self, job: Job, run: Run | None, end: End, mark: str = "") -> RunEnded:
         job.run = None
@@ -248,6 +253,10 @@ class SiteJobs:
             return line(f"its worker {cause}", ERROR_LIMIT)
         what = self.hang.words() if self.hang.job == job.id else "something else hung"
         return line(f"{what}, its worker was killed", ERROR_LIMIT)
+
+
+def _size(one: Definition) -> int:
+    return sum(map(len, (one.id, one.name, one.schedule, one.text, one.why)))
 
 
 def _record(job: Job, run: Run | None, end: End, mark: str = "") -> RunEnded:

@@ -1,0 +1,88 @@
+"""Which jobs and loops hang, and what is known of them then."""
+
+import math
+
+from linodmgr.core.job import Hang, Limits
+from linodmgr.core.jobs import SiteJobs
+from linodmgr.core.told import Definition, End, Run
+
+WALL, NOW = 1_700_000_000.0, 5000.0
+MAILS = Definition("tasks.mails", "mails", "every 10 seconds", 10.0, next_run=WALL + 10)
+CHECK = Definition("tasks.check", "check", "every day at 20:00", at="20:00", next_run=WALL + 60, durable=True)
+
+
+def known(*some: Definition) -> SiteJobs:
+    site = SiteJobs()
+    site.define("schedule", "Europe/Brussels", some or (MAILS, CHECK), first=True)
+    return site
+
+
+def begun(number: int = 1, job: str = "tasks.mails", at: float = WALL) -> Run:
+    return Run(number, job, at)
+
+
+def ended(number: int = 1, job: str = "tasks.mails", outcome: str = "ok", at: float = WALL + 2) -> End:
+    return End(number, job, at, outcome, 2.0, next_run=at + 10)
+
+
+def test_a_loop_that_has_not_begun_has_no_watchdog() -> None:
+    site = known()
+    site.listen(WALL, NOW)
+
+    assert site.deadline(Limits(watchdog=30.0)) == math.inf
+
+
+def test_a_loop_without_a_sign_of_life_hangs() -> None:
+    site = known()
+    site.listen(WALL, NOW)
+    site.tick(3)
+    limits = Limits(watchdog=30.0)
+
+    assert (site.lost, site.deadline(limits), site.deadline(Limits())) == (3, NOW + 30, math.inf)
+    assert site.look(limits, WALL, NOW + 29.9) is None
+    assert site.look(limits, WALL + 30, NOW + 30) == Hang(WALL + 30, "hung for 30 s")
+    assert site.deadline(limits) == math.inf, "it is found once"
+
+
+def test_while_a_job_runs_the_loop_may_be_silent() -> None:
+    site = known()
+    site.tick(0)
+    site.begin(begun(), WALL, NOW)
+
+    assert site.deadline(Limits(watchdog=30.0)) == math.inf
+    assert site.deadline(Limits(30.0, 60.0)) == NOW + 60
+
+
+def test_a_job_has_its_own_limit_by_id_or_by_name_or_none() -> None:
+    site = known()
+    mails = site.jobs["tasks.mails"]
+
+    assert Limits(job_timeout=60.0).of(mails) == 60.0
+    assert Limits(job_timeout=60.0, of_job={"mails": 5.0}).of(mails) == 5.0
+    assert Limits(job_timeout=60.0, of_job={"mails": 5.0, "tasks.mails": 7.0}).of(mails) == 7.0
+    assert Limits(job_timeout=60.0, of_job={"mails": 0.0}).of(mails) == math.inf
+
+
+def test_a_job_that_runs_too_long_hangs_and_fails_with_the_place() -> None:
+    site = known()
+    site.begin(Run(1, "tasks.mails", WALL, thread=77, mark="5"), WALL, NOW)
+    site.begin(begun(2, "tasks.check"), WALL, NOW)
+    limits = Limits(job_timeout=0.0, of_job={"mails": 30.0})
+
+    assert site.look(limits, WALL + 30, NOW + 30) == Hang(WALL + 30, "hung for 30 s", "tasks.mails", 77)
+    mails, check = site.worker_ended("was killed by SIGKILL", WALL + 31, "tasks/jobs.py:12 fetch")
+
+    assert mails.error == "hung for 30 s in tasks/jobs.py:12 fetch, its worker was killed"
+    assert (mails.mark, site.jobs["tasks.mails"].mark) == ("5", "5")
+    assert check.error == "something else hung, its worker was killed"
+    assert site.hang is not None
+    assert site.hang.words() == "hung for 30 s in tasks/jobs.py:12 fetch"
+
+
+def test_a_loop_that_has_ended_is_told_with_its_reason() -> None:
+    site = known()
+
+    assert site.stall("Redis\nis gone", WALL).text == "ended: Redis is gone"
+    assert site.worker_ended("was killed by SIGKILL", WALL + 1) == []
+    assert site.hang is not None
+    assert site.hang.words() == "ended: Redis is gone"
