@@ -100,7 +100,8 @@ class Hooks:
         self._is_broken = False
         self._loop: Any = None  # the scheduler that goes round
         self._thread = 0  # in which it does
-        self._fulfils = False
+        self._under_way = 0  # runs in that thread, one within the other
+        self._fulfils = False  # a wish, in that thread
 
     def goes_round(self, scheduler: Any) -> None:
         """Know that the loop of ``scheduler`` goes round. Raises what a job raises that was asked for."""
@@ -128,10 +129,17 @@ class Hooks:
         with self._stop.job() as may_run:
             if not may_run:
                 return None
-            returned = self._watched(job, original) if self._stop.is_ours() else original()
-        if self._thread == threading.get_ident() and not self._stop.requested:
-            self._runs.tick()
-            self._fulfil()
+            if not self._stop.is_ours():
+                return original()
+            if self._thread != threading.get_ident():
+                return self._watched(job, original)
+            self._under_way += 1
+            try:
+                returned = self._watched(job, original)
+            finally:
+                self._under_way -= 1
+        self._runs.tick()
+        self._fulfil()
         return returned
 
     def planned(self, job: Any, before: Any) -> None:
@@ -188,21 +196,33 @@ class Hooks:
         self._safely(None, self._plans.end, job, run, outcome, error, goes_on)
 
     def _fulfil(self) -> None:
-        """Run what somebody wants run now, in the loop's own thread."""
-        if self._fulfils or self._is_broken:
+        """Run what somebody wants run now, in the loop's own thread, one after the other."""
+        if self._under_way or self._fulfils:
             return
-        for known, asked in self._runs.take_wishes():
-            job = self._plans.find(known)
-            if job is None or self._is_over(job, self._plans.local_now()):
-                self._runs.decline(asked, f"this site has no job {known!r} now")
-                continue
-            timing = self._plans.of(job)
-            scheduler = self._loop if any(one is job for one in self._loop.jobs) else job.scheduler
-            timing.asked, self._fulfils = asked, True
-            try:
-                scheduler._run_job(job)
-            finally:
-                timing.asked, self._fulfils = None, False
+        self._fulfils = True
+        try:
+            while not self._stop.requested:
+                wishes = self._runs.take_wishes()
+                if not wishes:
+                    return
+                for known, asked in wishes:
+                    self._run_now(known, asked)
+        finally:
+            self._fulfils = False
+
+    def _run_now(self, known: str, asked: str) -> None:
+        job = None if self._is_broken else self._plans.find(known)
+        owners = [one for one in (self._loop, getattr(job, "scheduler", None)) if one is not None]
+        owner = next((one for one in owners if any(each is job for each in one.jobs)), None)
+        if owner is None or self._is_over(job, self._plans.local_now()):
+            self._runs.decline(asked, f"this site has no job {known!r} now")
+            return
+        timing = self._plans.of(job)
+        timing.asked = asked
+        try:
+            owner._run_job(job)
+        finally:
+            timing.asked = None
 
     def _name(self, job: Any) -> str:
         try:

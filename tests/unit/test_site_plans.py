@@ -198,7 +198,7 @@ def test_what_is_asked_for_is_run_and_the_regular_time_stays(world: World, noon:
     world.runs.wishes = [(DAILY, "token"), ("nobody", "other")]
 
     assert world.round() == [
-        ("begun", DAILY, {"asked": "token"}),
+        ("begun", DAILY, {"stored": True, "asked": "token"}),
         ("ended", "ok", noon + 8 * HOUR),
         ("declined", "other"),
     ]
