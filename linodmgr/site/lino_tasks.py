@@ -19,48 +19,62 @@ UNITS = {
 }
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 SYSTEM_TASK = "linod.SystemTask"
+NO_ROW = "Lino has made no task for it yet"
 
 
 def describe_all(mixins: ModuleType) -> List[Dict[str, object]]:
-    """Return what is told of each task. Raises what the database raises.
+    """Return what the list mode prints of each task. Raises what the database raises.
 
     ``mixins`` is `lino.modlib.linod.mixins`.
     """
-    described: List[Dict[str, object]] = []
+    return [_listed(facts) for facts in all_facts(mixins)]
+
+
+def all_facts(mixins: ModuleType) -> List[Dict[str, object]]:
+    """Return what is told of each task; instants are as Lino has them. Raises what the database raises.
+
+    ``mixins`` is `lino.modlib.linod.mixins`.
+    """
+    found: List[Dict[str, object]] = []
     known = set()
     procedures = getattr(mixins, "Procedures", None)  # not before Lino 24.4
-    for model in _models(mixins, procedures):
+    for model in models(mixins):
         for task in model.objects.order_by("seqno"):
-            described.append(describe(task))
+            found.append(facts_of(task))
             known.add((model._meta.label, str(task.procedure.value)))
     for procedure in () if procedures is None else procedures.get_list_items():
         if procedure.class_name == SYSTEM_TASK and (SYSTEM_TASK, str(procedure.value)) not in known:
-            described.append(describe_new(procedure))
-    return described
+            found.append(facts_of_new(procedure))
+    return found
 
 
 def describe(task: Any) -> Dict[str, object]:
-    """Return what is told of one row. ``running`` is what the row says, true or not."""
+    """Return what the list mode prints of one row. ``running`` is what the row says, true or not."""
+    return _listed(facts_of(task))
+
+
+def facts_of(task: Any) -> Dict[str, object]:
+    """Return what is told of one row; instants are as Lino has them."""
     disabled = bool(task.disabled)
-    running = task.last_start_time is not None and task.last_end_time is None
-    following = None if running else _next_run(task)
-    name = str(task.name or task.procedure.value)
+    running = is_running(task)
+    following = None if running else next_run(task)
+    name = _name(task)
     return {
-        "id": f"{task._meta.label}:{task.pk}",
+        "id": identity(task),
         "name": name,
         "schedule": words(task),
         "interval": _interval(_unit(task.every_unit), task.every),
         "at": None,
-        "last_run": _instant(task.last_start_time),
-        "next_run": _instant(following),
+        "last_run": task.last_start_time,
+        "next_run": following,
         "enabled": not disabled,
         "why": (last_line(task.message) or "it is disabled") if disabled else None,
         "running": running,
-        "text": _text(_every(task), name, task.last_start_time, following),
+        "text": f"{_every(task)} do {name}()",
     }
 
 
-def describe_new(procedure: Any) -> Dict[str, object]:
+def facts_of_new(procedure: Any) -> Dict[str, object]:
     """Return what is told of a procedure that has no row yet.
 
     When the task runner starts it makes one, and runs it; before Lino 25.7 others had to make it.
@@ -77,10 +91,40 @@ def describe_new(procedure: Any) -> Dict[str, object]:
         "last_run": None,
         "next_run": None,
         "enabled": is_made,
-        "why": None if is_made else "Lino has made no task for it yet",
+        "why": None if is_made else NO_ROW,
         "running": False,
-        "text": _text(_every(task), name, None, None),
+        "text": f"{_every(task)} do {name}()",
     }
+
+
+def identity(task: Any) -> str:
+    """Return what names a row in all workers of its site."""
+    return f"{task._meta.label}:{task.pk}"
+
+
+def mark(task: Any) -> str:
+    """Return what tells the run that a row says was started last; empty if none was.
+
+    It is the same before and after the row was in the database, which may return another time zone.
+    """
+    started = task.last_start_time
+    if started is None:
+        return ""
+    return str((started if started.tzinfo is None else started.astimezone(dt.timezone.utc)).isoformat())
+
+
+def is_running(task: Any) -> bool:
+    """Whether the row says that it runs, true or not."""
+    return task.last_start_time is not None and task.last_end_time is None
+
+
+def told(facts: Dict[str, object]) -> Dict[str, object]:
+    """Return ``facts`` as ToldJob of the protocol: instants are seconds since the epoch."""
+    fields = dict(facts, durable=False)
+    del fields["running"]
+    for key in ("last_run", "next_run"):
+        fields[key] = epoch(facts[key])
+    return fields
 
 
 def words(task: Any) -> str:
@@ -106,8 +150,9 @@ def last_line(message: object) -> str:
     return next((line for line in reversed(lines) if line), "")
 
 
-def _models(mixins: Any, procedures: Any) -> List[Any]:
+def models(mixins: Any) -> List[Any]:
     """Return the models whose rows the task runner looks at."""
+    procedures = getattr(mixins, "Procedures", None)
     if procedures is not None:
         found = procedures.task_classes()
     else:
@@ -117,7 +162,7 @@ def _models(mixins: Any, procedures: Any) -> List[Any]:
     return sorted(found, key=lambda model: str(model._meta.label))
 
 
-def _next_run(task: Any) -> Optional[dt.datetime]:
+def next_run(task: Any) -> Optional[dt.datetime]:
     """Return when the task runner would start ``task``, see `start_task_runner`."""
     now = dt.datetime.now(dt.timezone.utc)
     if getattr(task, "requested_at", None) is not None:
@@ -160,18 +205,33 @@ def _interval(unit: str, every: int) -> Optional[int]:
     return SECONDS[unit] * every if unit in SECONDS else None
 
 
-def _text(every: str, name: str, last: Optional[dt.datetime], following: Any) -> str:
-    return f"{every} do {name}() (last run: {_local(last)}, next run: {_local(following)})"
+def epoch(when: Any) -> Optional[float]:
+    """Return ``when`` as seconds since the epoch; a naive one is local time of this process."""
+    return None if when is None else round(float(when.timestamp()), 3)
 
 
-def _local(when: Optional[dt.datetime]) -> str:
+def _listed(facts: Dict[str, object]) -> Dict[str, object]:
+    last, following = facts["last_run"], facts["next_run"]
+    return dict(
+        facts,
+        last_run=_instant(last),
+        next_run=_instant(following),
+        text=f"{facts['text']} (last run: {_local(last)}, next run: {_local(following)})",
+    )
+
+
+def _name(task: Any) -> str:
+    return str(task.name or task.procedure.value)
+
+
+def _local(when: Any) -> str:
     """Return ``when`` in the site's own time, as `schedule` shows it."""
     if when is None:
         return "[never]"
     return _second(when).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _instant(when: Optional[dt.datetime]) -> Optional[str]:
+def _instant(when: Any) -> Optional[str]:
     return None if when is None else _second(when).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

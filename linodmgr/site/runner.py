@@ -26,7 +26,10 @@ PARTS = (
     "due",
     "environment",
     "imports",
+    "lino_rows",
+    "lino_runs",
     "lino_tasks",
+    "lino_watch",
     "listing",
     "on_django",
     "on_lino",
@@ -168,7 +171,8 @@ class Runner:
 
     def _hook_lino(self, module: ModuleType) -> None:
         begins = functools.partial(self._begins, self._parts["stopping"].BY_EXIT)
-        self._parts["on_lino"].hook(module, self._stop, begins)
+        parts = self._parts
+        parts["on_lino"].hook(module, self._stop, begins, self._runs, self._guard, parts)
 
     def _begins(self, ends_by: str) -> None:
         """Know that the loop that runs the jobs goes round; the first time, tell."""

@@ -154,9 +154,10 @@ class Runs:
 
     def take_wishes(self) -> List[Tuple[str, str]]:
         """Return which jobs are to be run now: their ids, each with the token of the wish."""
-        if not self._wishes or not self._stop.is_ours():
+        if self._daemon is None or not self._stop.is_ours():
             return []
         with self._lock:
+            self._hear()
             wishes, self._wishes = self._wishes, []
             return wishes
 
