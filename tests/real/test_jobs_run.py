@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from tests.eventually import eventually
-from tests.fake_daemon import LINODMGR
 from tests.real.daemon_fixture import Daemon
 from tests.real.django_sites import make_site
 from tests.real.jobs_asked import job
