@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +18,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 BACKLOG = 16 * 1024 * 1024  # bytes that may wait for a disk
+SAID_AGAIN = 3600.0  # seconds until the same trouble is told again
 FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
@@ -48,7 +51,7 @@ class Writer:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._in_trouble: set[str] = set()  # sites whose file cannot be written, which was said
+        self._said_at: dict[str, float] = {}  # that the file of a site cannot be written; monotonic
 
     def path(self, name: str) -> Path:
         """Return the file of a site."""
@@ -129,11 +132,11 @@ class Writer:
         try:
             size = self._append(path, pending.lines, sync=bool(pending.stored))
         except OSError as error:
-            if name not in self._in_trouble:
-                self._in_trouble.add(name)
+            now = time.monotonic()
+            if now >= self._said_at.get(name, -math.inf) + SAID_AGAIN:
+                self._said_at[name] = now
                 log.warning("%s: cannot write its history: %s", name, error.strerror)
             return
-        self._in_trouble.discard(name)
         for stored in pending.stored:
             self._call(stored)
         try:

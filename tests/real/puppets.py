@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
+from msgspec.structs import replace
 
 from linodmgr.core import shown
 from linodmgr.core.site import Identity, Policy, Site
@@ -72,16 +73,21 @@ class Theatre:
             lambda: Reports(self.loop, listen(self.report, 0o666, None), self.book, self.logs, "/nowhere")
         )
 
-    def add(self, name: str, play: str, policy: Policy = PATIENT) -> None:
-        """Take in a site whose worker does what ``play`` says, in Python."""
+    def add(self, name: str, play: str, policy: Policy = PATIENT, uid: int | None = None) -> None:
+        """Take in a site, ours or of ``uid``, whose worker does what ``play`` says, in Python."""
         python = self.home / name / "env" / "bin" / "python"
         python.parent.mkdir(parents=True)
         python.write_text(PROLOGUE.format(python=sys.executable) + play)
         python.chmod(0o755)
-        who = pwd.getpwuid(os.geteuid())
-        ourselves = Identity(who.pw_name, who.pw_uid, who.pw_gid, (), who.pw_dir, who.pw_shell)
-        site = Site(name=name, directory=str(self.home / name), identity=ourselves, policy=policy)
+        who = pwd.getpwuid(os.geteuid() if uid is None else uid)
+        user = Identity(who.pw_name, who.pw_uid, who.pw_gid, (), who.pw_dir, who.pw_shell)
+        site = Site(name=name, directory=str(self.home / name), identity=user, policy=policy)
         self.thread.do(self.loop.add, site)
+
+    def limit(self, name: str, **limits: object) -> None:
+        """Let a site have another ``watchdog``, ``job_timeout`` and the like."""
+        site = self.thread.do(lambda: self.loop.sites[name])
+        self.thread.do(self.loop.add, replace(site, **limits))
 
     def perform(self, name: str, play: str, policy: Policy = PATIENT) -> None:
         """Take in a site and start it."""
