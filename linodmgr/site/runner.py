@@ -8,7 +8,6 @@ Standard library only, Python 3.6 and later; the files next to it are all that i
 """
 
 import functools
-import importlib.util
 import io
 import os
 import resource
@@ -48,12 +47,37 @@ PARTS = (
 def main() -> None:
     """Run the site or list its jobs; the process ends as the site does, or with a line that says why."""
     options, arguments = parse(sys.argv[1:])
-    runner = Runner(options, {name: load(name) for name in PARTS})
+    runner = Runner(options, Parts())
     _go_aside()
     script = runner.prepare()
     if options["mode"] == "run":
         runner.begin()
     runner.run(script, arguments)
+
+
+class Parts(Dict[str, ModuleType]):
+    """The modules next to this one by name, all read at once; each is run when it is needed first.
+
+    Most sites need only one kind of hooks, and compiling the others would cost them time. No bytecode
+    is written: a site that may write here has a umask of its own, and others execute what lies here.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sources: Dict[str, bytes] = {}
+        for name in PARTS:
+            with open(os.path.join(HERE, name + ".py"), "rb") as file:
+                self._sources[name] = file.read()
+
+    def __missing__(self, name: str) -> ModuleType:
+        """Return the module ``name``, run. Raises KeyError if there is none."""
+        source = self._sources[name]
+        module = ModuleType(PREFIX + name)
+        module.__file__ = os.path.join(HERE, name + ".py")
+        sys.modules[module.__name__] = module
+        exec(compile(source, module.__file__, "exec", dont_inherit=True), module.__dict__)
+        self[name] = module
+        return module
 
 
 class Runner:
@@ -217,23 +241,6 @@ def parse(arguments: List[str]) -> Tuple[Dict[str, str], List[str]]:
     end = arguments.index("--")
     pairs = (argument[2:].partition("=") for argument in arguments[:end])
     return {name: value for name, _, value in pairs}, arguments[end + 1 :]
-
-
-def load(name: str) -> ModuleType:
-    """Return the module in the file ``name``.py next to this one."""
-    spec = importlib.util.spec_from_file_location(PREFIX + name, os.path.join(HERE, name + ".py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    writes = sys.dont_write_bytecode
-    # A site that may write here has a umask of its own, and others execute what lies here.
-    sys.dont_write_bytecode = True
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        sys.dont_write_bytecode = writes
-    return module
 
 
 def _go_aside() -> None:
