@@ -47,7 +47,7 @@ def show(config: Path, *, stay: bool) -> None:
         seen_running(control)
         say("How the sites are:")
         run("status")
-        say("Their jobs; each site is asked with its own Python, as its own user:")
+        say("Their jobs, as the workers tell of them:")
         run("list")
         show_restart(control)
         if stay:
