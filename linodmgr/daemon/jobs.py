@@ -32,7 +32,7 @@ from linodmgr.runner_protocol import (
 log = logging.getLogger(__name__)
 
 OUTPUT_LINES = 20  # of a worker that has ended
-CAREFUL_WATCHDOG = 30.0  # seconds: a runner that was told of a longer one ticks every 15 s at most
+SILENT_TICKS = 2.5  # a runner that has missed so many may hang
 
 JobReport = Jobs | Begun | Ended | Missed | Moved | Tick | Stalled | Declined
 
@@ -256,10 +256,9 @@ class JobBook:
 
     def _limits(self, name: str) -> Limits:
         site = self._loop.sites[name]
-        told = self._watchdogs.get(name, 0.0)
         watchdog = site.watchdog
-        if watchdog and (told == 0 or watchdog < told):  # its runner ticks more seldom than that needs
-            watchdog = max(watchdog, min(told or CAREFUL_WATCHDOG, CAREFUL_WATCHDOG))
+        if watchdog:  # its runner ticks as the limit that it was told of needs, which may be another
+            watchdog = max(watchdog, SILENT_TICKS * _tick(self._watchdogs.get(name, 0.0)))
         return Limits(watchdog, site.job_timeout, site.jobs)
 
 
@@ -283,6 +282,11 @@ def _definition(told: ToldJob) -> Definition:
         told.text,
         told.durable,
     )
+
+
+def _tick(watchdog: float) -> float:
+    """Seconds from tick to tick of a runner that was told of this limit."""
+    return max(1.0, min(15.0, watchdog / 4)) if watchdog else 15.0
 
 
 def _error(site: SiteJobs, identity: str) -> str:

@@ -66,9 +66,10 @@ def test_a_loop_that_gives_no_sign_of_life_is_killed(stage: Theatre) -> None:
     (end,) = recorded(stage, "one", "exit")
     stage.until("one", "RUNNING")
 
-    assert end["cause"].startswith("its loop hung for 1 s in ")
+    assert end["cause"].startswith("its loop hung for ")
+    assert " s in " in end["cause"]
     (line,) = stage.thread.do(lambda: attention(stage.book.of("one"), *stage.loop.instants()))
-    assert line.startswith("its loop hung for 1 s in ")
+    assert line.startswith("its loop hung for ")
 
 
 def test_a_loop_that_has_ended_is_killed_without_waiting(stage: Theatre) -> None:
