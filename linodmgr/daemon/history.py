@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from linodmgr.core.facts import Fact, KnownJob, KnownJobs, RunEnded, WorkerExit
+from linodmgr.core.facts import Fact, KnownJob, KnownJobs, RunBegun, RunEnded, RunMissed, WorkerExit
 from linodmgr.daemon.records import decode, encode, gathered, read, thin_out
 from linodmgr.daemon.writer import Append, Writer
 
@@ -62,6 +62,8 @@ class History:
 
         Quiet runs are written once a minute, all together.
         """
+        if isinstance(fact, RunBegun | RunEnded | RunMissed):  # it says better when the job is due next
+            self._known.get(name, {}).pop(fact.job, None)
         if isinstance(fact, RunEnded) and fact.quiet:
             waiting = self._quiet.setdefault(name, [])
             if len(waiting) < GATHERED_LIMIT:
