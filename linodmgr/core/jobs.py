@@ -85,7 +85,12 @@ class SiteJobs:
         """
         run = clean_run(told, wall)
         job = self._job(run.job)
-        if job is None or run.number <= job.last_number or (job.run and run.number <= job.run.number):
+        if (
+            job is None
+            or self._is_hanging(job)
+            or run.number <= job.last_number
+            or (job.run and run.number <= job.run.number)
+        ):
             return None
         late = wall - run.at  # told again to a new daemon, or after it waited long
         job.run, job.since = run, now - min(max(late, 0.0), now)
@@ -103,11 +108,12 @@ class SiteJobs:
     def end(self, told: End, wall: float) -> RunEnded | None:
         """Note the end of a run, whose begin may have been lost; return what is to be recorded.
 
-        That of a run before the one under way is recorded and changes nothing else.
+        That of a run before the one under way is recorded and changes nothing else. A run that was
+        found hanging is not heard any more: asking for its stacks may have woken it, too late.
         """
         end = clean_end(told, wall)
         job = self._job(end.job)
-        if job is None or end.number <= job.last_number:
+        if job is None or self._is_hanging(job) or end.number <= job.last_number:
             return None
         job.last_number = end.number
         if job.run and end.number < job.run.number:
@@ -234,6 +240,9 @@ class SiteJobs:
 
     def _is_too_much(self, size: int, *, new: bool) -> bool:
         return (new and len(self.jobs) >= JOBS_LIMIT) or self._texts + size > TEXT_LIMIT
+
+    def _is_hanging(self, job: Job) -> bool:
+        return self.dying is not None and self.dying.job == job.id
 
     def _close(self, job: Job, run: Run | None, end: End, mark: str = "") -> RunEnded:
         job.run = None

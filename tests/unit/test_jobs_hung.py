@@ -86,3 +86,15 @@ def test_a_loop_that_has_ended_is_told_with_its_reason() -> None:
     assert site.worker_ended("was killed by SIGKILL", WALL + 1) == []
     assert site.hang is not None
     assert site.hang.words() == "ended: Redis is gone"
+
+
+def test_a_run_that_is_woken_by_being_asked_for_its_stacks_has_hung_all_the_same() -> None:
+    site = known()
+    site.begin(begun(1), WALL, NOW)
+    site.look(Limits(job_timeout=30.0), WALL + 30, NOW + 30)
+
+    assert site.end(ended(1, at=WALL + 30), WALL + 30) is None
+    assert site.begin(begun(2, at=WALL + 30), WALL + 30, NOW + 30) is None
+    (fact,) = site.worker_ended("was killed by SIGKILL", WALL + 31)
+
+    assert (fact.at, fact.error) == (WALL, "hung for 30 s, its worker was killed")
