@@ -1,6 +1,6 @@
 """When jobs of `schedule` are due where clocks are put forward and back, in several zones."""
 
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -65,6 +65,34 @@ def moments(draw: st.DrawFn) -> tuple[str, float]:
 package = load()
 
 
+class Pytz(tzinfo):
+    """A time zone as pytz makes them: each moment carries one with a fixed offset."""
+
+    def __init__(self, key: str, offset: timedelta | None = None) -> None:
+        self.place = ZoneInfo(key)
+        self.offset = offset
+
+    def utcoffset(self, _when: datetime | None) -> timedelta | None:
+        return self.offset
+
+    def dst(self, _when: datetime | None) -> None:
+        return None
+
+    def tzname(self, _when: datetime | None) -> str:
+        return self.place.key
+
+    def fromutc(self, when: datetime) -> datetime:
+        shown = when.replace(tzinfo=timezone.utc).astimezone(self.place)
+        return shown.replace(tzinfo=Pytz(self.place.key, shown.utcoffset()), fold=0)
+
+    def normalize(self, when: datetime) -> datetime:
+        return self.fromutc(when.astimezone(timezone.utc))
+
+    def localize(self, when: datetime, is_dst: bool) -> datetime:
+        both = [when.replace(tzinfo=self.place, fold=fold).utcoffset() or timedelta() for fold in (0, 1)]
+        return when.replace(tzinfo=Pytz(self.place.key, max(both) if is_dst else min(both)))
+
+
 def planned(job: Any, now: float, used: float | None = None) -> float:
     """Return when ``job`` is due, as seen ``now``."""
     ShownClock.at = now
@@ -99,6 +127,20 @@ def test_a_time_of_day_comes_once_a_day_when_clocks_show_it_first(
         job = package.Scheduler().every().day.at(clock).do(print)
 
         assert planned(job, now) == regular(now, clock)
+
+
+@given(moments(), zones, st.one_of(times, night))
+def test_a_time_of_day_may_be_that_of_another_zone(moment: tuple[str, float], zone: str, clock: str) -> None:
+    here, now = moment
+    with local(here):
+        job = package.Scheduler().every().day.at(clock)
+        job.at_time_zone = Pytz(zone)
+        job.do(print)
+        found = planned(job, now)
+        later = due.following(job, found, found)
+    with local(zone):
+        assert found == regular(now, clock)
+        assert later == regular(found, clock)
 
 
 @given(moments(), night, st.floats(0, 2 * 3600))
