@@ -5,7 +5,7 @@ All in sync context, each query on its own: nothing here holds a transaction.
 
 import sys
 from types import ModuleType
-from typing import Any, Dict, List, Optional, Set
+from typing import Any, Callable, Dict, List, Optional, Set
 
 RELEASED = "Released by linodmgr: the worker that ran this task has died, started at {}."
 REQUESTED = "Requested through linodmgr to run at {}."
@@ -25,12 +25,15 @@ class Rows:
     """The rows of all models whose tasks the task runner of Lino runs.
 
     ``mixins`` is `lino.modlib.linod.mixins`, ``tasks`` our module lino_tasks, ``past`` what the daemon
-    knows from earlier workers.
+    knows from earlier workers, ``now`` returns a datetime as Lino's database takes it.
     """
 
-    def __init__(self, mixins: Any, tasks: ModuleType, past: Dict[str, Fields]) -> None:
+    def __init__(
+        self, mixins: Any, tasks: ModuleType, past: Dict[str, Fields], now: Callable[[], Any]
+    ) -> None:
         self._mixins = mixins
         self._tasks = tasks
+        self._now = now
         self._marks = {job: str(known["mark"]) for job, known in past.items() if known.get("mark")}
 
     def look(self) -> Look:
@@ -56,7 +59,7 @@ class Rows:
                     continue
                 released = model.objects.filter(
                     pk=row.pk, last_start_time=row.last_start_time, last_end_time__isnull=True
-                ).update(last_end_time=_now(), message=RELEASED.format(row.last_start_time))
+                ).update(last_end_time=self._now(), message=RELEASED.format(row.last_start_time))
                 if released:
                     _say(f"{job} {row.name} is released: the worker that began it has died")
         self._marks.clear()
@@ -73,7 +76,7 @@ class Rows:
         return f"{job!r} is not a task of this site"
 
     def _ask(self, model: Any, row: Any) -> str:
-        now = _now()
+        now = self._now()
         asked: Fields = {"last_start_time": None, "last_end_time": None, "message": REQUESTED.format(now)}
         if hasattr(model, "requested_at"):
             asked["requested_at"] = now
@@ -89,12 +92,6 @@ def is_of_database(error: BaseException) -> bool:
     """Whether ``error`` may be gone the next time: a database that is locked or restarted."""
     utils = sys.modules.get("django.db.utils")
     return utils is not None and isinstance(error, utils.Error)
-
-
-def _now() -> Any:
-    from django.utils import timezone
-
-    return timezone.now()
 
 
 def _say(text: str) -> None:

@@ -20,10 +20,11 @@ def hook(
     ImportError if it does not fit.
     """
     from asgiref.sync import sync_to_async
+    from django.utils import timezone
 
     runnable, tasks = mixins.Runnable, parts["lino_tasks"]
     start_task = runnable.start_task
-    rows = parts["lino_rows"].Rows(mixins, tasks, runs.past)
+    rows = parts["lino_rows"].Rows(mixins, tasks, runs.past, timezone.now)
     watch = parts["lino_watch"].Watch(
         runs,
         stop,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from linodmgr.runner_protocol import Idle, Ready, Unhooked
+from linodmgr.runner_protocol import Ended, Idle, Ready, Unhooked
 from tests.eventually import eventually
 from tests.real.lino_sites import make_lino_site
 from tests.real.runner_harness import list_mode, listed, started
@@ -154,7 +154,10 @@ def test_a_task_that_exits_ends_lino_after_ready(lino26: Path, runtime: Path) ->
         runner.begin()
         assert runner.ends() == 0
 
-    assert [type(report) for report in runner.said[1:]] == [Ready]
+    assert [report for report in runner.said if isinstance(report, Ready)] == [Ready()]
+    last = runner.said[-1]
+    assert isinstance(last, Ended)
+    assert (last.outcome, last.error) == ("failed", "SystemExit: 0")
 
 
 def test_a_database_without_tables_is_a_reason(lino26: Path, runtime: Path) -> None:

@@ -59,9 +59,30 @@ async def start_task_runner(ar=None, max_count=None):
         await asyncio.sleep(0.05)
 """
 
+# Lino 24.2 and 24.3: each model has a task runner of its own.
+MIXINS_PER_MODEL = (
+    MIXINS[: MIXINS.index("class Procedures")]
+    + MIXINS[MIXINS.index("class Runnable") : MIXINS.index("class Slow")]
+    + """\
+    @classmethod
+    async def run_them_all(cls, ar):
+        task = cls()
+        await task.start_task(ar)
+        assert task.last_end_time is not None
+
+    @classmethod
+    async def start_task_runner(cls, ar, max_count=None):
+        while True:
+            await cls.run_them_all(ar)
+            await asyncio.sleep(0.05)
+
+"""
+    + MIXINS[MIXINS.index("class Slow") : MIXINS.index("async def start_task_runner")]
+)
+
 # As Lino: a handler of its own that exits, and a thread for channels.
 MAIN = """\
-import asyncio, atexit, signal, sys, threading
+import asyncio, atexit, signal, sys, threading, time
 from lino.modlib.linod.mixins import start_task_runner
 
 atexit.register(print, "at exit")
@@ -76,7 +97,27 @@ def run():
     asyncio.new_event_loop().run_until_complete(start_task_runner(sys.argv[1]))
 """
 IN_MAIN = MAIN + "run()\n"
-IN_THREAD = MAIN + "thread = threading.Thread(target=run)\nthread.start()\nthread.join()\n"
+# Python forgets a signal that comes just before the main thread begins to wait for the other.
+IN_THREAD = (
+    MAIN
+    + """
+def run_beside():
+    while "join" not in {frame.f_code.co_name for frame in frames()}:
+        time.sleep(0.01)
+    time.sleep(0.2)
+    run()
+
+def frames():
+    frame = sys._current_frames()[threading.main_thread().ident]
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+thread = threading.Thread(target=run_beside)
+thread.start()
+thread.join()
+"""
+)
 NO_HANDLER = IN_MAIN.replace("signal.signal(signal.SIGTERM, end)", "")
 
 COMMAND = """\
@@ -129,6 +170,17 @@ def test_a_task_runner_without_a_handler_is_ended(runtime: Path) -> None:
         stop_during_a_task(runner, runtime)
 
     assert runner.text() == "Slow begins\nSlow is written\nat exit\n"
+
+
+def test_a_task_runner_of_one_model_says_ready_and_finishes_its_task(runtime: Path) -> None:
+    (lino_in(runtime) / "mixins.py").write_text(MIXINS_PER_MODEL)
+    main = IN_MAIN.replace("import start_task_runner", "import Slow")
+    (runtime / "manage.py").write_text(main.replace("start_task_runner(", "Slow.start_task_runner("))
+
+    with started(runtime, runtime, ["works"]) as runner:
+        stop_during_a_task(runner, runtime)
+
+    assert runner.text() == "Slow begins\nSlow is written\nthe handler is called\nat exit\n"
 
 
 def test_a_forked_child_does_not_come_back_to_the_task_runner(runtime: Path) -> None:
