@@ -41,7 +41,7 @@ def all_facts(mixins: ModuleType) -> List[Dict[str, object]]:
     for model in models(mixins):
         for task in model.objects.order_by("seqno"):
             found.append(facts_of(task))
-            known.add((model._meta.label, str(task.procedure.value)))
+            known.add((model._meta.label, _procedure(task)))
     for procedure in () if procedures is None else procedures.get_list_items():
         if procedure.class_name == SYSTEM_TASK and (SYSTEM_TASK, str(procedure.value)) not in known:
             found.append(facts_of_new(procedure))
@@ -171,7 +171,10 @@ def next_run(task: Any) -> Optional[dt.datetime]:
         return None
     if task.last_end_time is None:
         return now
-    following = task.get_next_suggested_date(task.last_end_time)
+    try:
+        following = task.get_next_suggested_date(task.last_end_time)
+    except (AttributeError, TypeError, ValueError):
+        return None  # Lino itself cannot tell
     if following is None or isinstance(following, dt.datetime):
         return following
     return dt.datetime.combine(following, dt.time())
@@ -220,8 +223,13 @@ def _listed(facts: Dict[str, object]) -> Dict[str, object]:
     )
 
 
+def _procedure(task: Any) -> str:
+    """Return the name of what the task calls; a row may outlive the plugin that had it."""
+    return str(getattr(task.procedure, "value", task.procedure))
+
+
 def _name(task: Any) -> str:
-    return str(task.name or task.procedure.value)
+    return str(task.name or _procedure(task))
 
 
 def _local(when: Any) -> str:

@@ -78,6 +78,28 @@ def test_a_suggestion_may_be_a_day_or_nothing() -> None:
     assert str(some_day["text"]).endswith("next run: 2030-06-01 00:00:00)")
 
 
+def test_a_row_about_which_lino_knows_nothing_is_told_all_the_same() -> None:
+    def unknown(after: datetime) -> datetime:
+        raise TypeError
+
+    row = task(name="", procedure="gone", last_start_time=THEN, last_end_time=THEN)
+    row.get_next_suggested_date = unknown
+
+    told = lino_tasks.describe(row)
+
+    assert (told["name"], told["next_run"]) == ("gone", None)
+
+
+def test_instants_are_told_to_the_daemon_as_seconds_since_the_epoch() -> None:
+    ran = task(last_start_time=THEN, last_end_time=THEN + timedelta(seconds=1))
+
+    told = lino_tasks.told(lino_tasks.facts_of(ran))
+
+    assert (told["last_run"], told["next_run"]) == (THEN.timestamp(), THEN.timestamp() + 11)
+    assert (told["text"], told["durable"]) == ("Every 10 seconds do works()", False)
+    assert "running" not in told
+
+
 def test_a_task_that_never_ran_or_is_asked_for_runs_now() -> None:
     assert lino_tasks.describe(task())["next_run"] is not None
     assert lino_tasks.describe(task(disabled=True, requested_at=THEN))["next_run"] is not None
