@@ -21,7 +21,14 @@ TIME_LIMIT = 60.0  # seconds; a site with real Lino needs 3 of them, and longer 
 FAILING = (jobs_shown.FAILED, jobs_shown.MISSED, jobs_shown.DISABLED)
 TARDY = (jobs_shown.LATE,)
 ACTIVE = (jobs_shown.RUNNING, jobs_shown.LONG)
+LONGEST = 86400.0  # seconds
 ASKING = ("at_once", "timeout")  # options for sites that are asked
+
+
+def _a_number(_context: click.Context, _parameter: click.Parameter, value: float) -> float:
+    if value != value:  # which no range leaves out
+        raise click.BadParameter("nan is no number of seconds")
+    return value
 
 
 @click.command("list")
@@ -46,7 +53,8 @@ ASKING = ("at_once", "timeout")  # options for sites that are asked
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=click.FloatRange(min=0, min_open=True, max=LONGEST),
+    callback=_a_number,
     default=TIME_LIMIT,
     metavar="SECONDS",
     help=f"How long to wait for each site that is asked; default: {TIME_LIMIT:g}.",

@@ -17,6 +17,7 @@ from linodmgr.cli.listing import ListedJob
 from linodmgr.core.names import choose
 from linodmgr.core.never import assert_never
 from linodmgr.core.site import Site
+from linodmgr.directories import own
 from linodmgr.errors import ConfigError, DaemonNotRunning, LinodmgrError
 from linodmgr.identity import Caller
 from linodmgr.listmode import NoListing
@@ -145,16 +146,20 @@ def configured_sites(path: Path, control: Path) -> list[Site]:
 
 
 def runner_place(of: Places) -> Path:
-    """Return a directory of ours for the runner: the daemon's, or our own where that is somebody else's."""
-    ours = os.geteuid()
+    """Return a directory of ours for the runner: the daemon's, or our own where that is somebody else's.
+
+    Raises LinodmgrError.
+    """
+    reason: LinodmgrError | None = None
     for place in (of.runtime_dir, places.default_places().runtime_dir):
         try:
-            place.mkdir(mode=0o755 if ours == 0 else 0o700, parents=True, exist_ok=True)
-            if place.stat().st_uid == ours:
-                return place
-        except OSError:
-            continue
-    raise LinodmgrError(f"cannot use {of.runtime_dir}: it must be a directory of our own")
+            own(place, 0o755 if os.geteuid() == 0 else 0o700)
+        except LinodmgrError as error:
+            reason = reason or error
+        else:
+            return place
+    assert reason is not None
+    raise reason
 
 
 def daemon_asker(control: Path, time_limit: float) -> Ask:

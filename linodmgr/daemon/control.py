@@ -11,7 +11,7 @@ from linodmgr.daemon.lines import Lines, peer
 from linodmgr.daemon.loop import Loop
 from linodmgr.daemon.roster import DISABLED, Roster
 from linodmgr.daemon.status import Status
-from linodmgr.errors import LinodmgrError
+from linodmgr.errors import LinodmgrError, UsageError
 from linodmgr.protocol import (
     ANSWER_LIMIT,
     Answer,
@@ -135,7 +135,9 @@ class Control:
         client.wait_for(names, [], wait, lines)
 
     async def _list(self, client: "Client", request: ListJobs) -> None:
-        [name] = self.roster.expand([request.site])
+        name, *others = self.roster.expand([request.site])
+        if others:
+            raise UsageError(f"cannot list {request.site!r}: several sites are meant")
         client.answer(await self.steward.list_jobs(ListJobs(name, request.time_limit)))
         client.finish(Done())
 

@@ -260,3 +260,7 @@ def test_a_goal_that_cannot_be_stored_is_refused_and_nothing_is_changed(
     assert refused.reason.startswith("cannot store what is wanted: ")
     assert open_desk.word("one") == "STARTING"
     (runtime / "goals.new").rmdir()
+
+
+def test_a_pattern_of_several_sites_has_no_list_mode(open_desk: Desk) -> None:
+    assert refusal(open_desk.ask(ListJobs("*"))).reason == "cannot list '*': several sites are meant"

@@ -181,3 +181,27 @@ def shown_to(user: pwd.struct_passwd, command: list[str]) -> Any:
         check=False,
     )
     return json.loads(asked.stdout)
+
+
+@pytest.mark.root
+def test_a_runner_that_was_laid_out_under_a_narrow_umask_can_be_read_by_all(
+    daemon: Daemon, runtime: Path, user: pwd.struct_passwd
+) -> None:
+    daemon.configure(
+        shell_site(runtime / "theirs", 'cat "$1" >/dev/null && echo ' + f"'{NOTHING}'", user=user.pw_name)
+    )
+
+    before = os.umask(0o077)
+    try:
+        assert reasons(daemon) == {}
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "0", "-1", "1e300"])
+def test_a_time_limit_that_is_none_is_wrong_usage(daemon: Daemon, seconds: str) -> None:
+    daemon.configure("")
+
+    done = daemon.cli("list", f"--timeout={seconds}", code=2)
+
+    assert done.stderr.startswith("linodmgr: invalid value for '--timeout': ")
