@@ -15,6 +15,7 @@ UNSAFE = r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2
 
 GAP = 2  # spaces between columns
 MANY = 100  # rows, from which on rich takes too long
+NARROW = 16  # the width below which no column gives room for the last one if that has half of it
 WRAP = 24  # the width below which the last column gets room by leaving others out
 
 STATE_STYLES = {
@@ -117,6 +118,20 @@ def fitting(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int
     return shown
 
 
+def shared(widths: Sequence[int], width: int) -> list[int]:
+    """Return the widths that columns get of ``width`` cells: the widest give first, the last one keeps some.
+
+    >>> shared([40, 6, 60], 60), shared([40, 6, 60], 120)
+    ([26, 6, 24], [40, 6, 60])
+    """
+    *others, last = widths
+    room = width - GAP * len(others)
+    for narrow, least in ((NARROW, WRAP), (1, NARROW // 2)):
+        while others and max(others) > narrow and sum(others) + min(last, least) > room:
+            others[others.index(max(others))] -= 1
+    return [*others, max(1, min(last, room - sum(others)))]
+
+
 def widths_of(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[int]:
     """Return how many characters each column needs."""
     return [
@@ -131,10 +146,12 @@ def _rich(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) 
 
     table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="bold")
     shown = fitting(columns, rows, width)
-    for i in shown:
+    needed = widths_of(columns, rows)
+    for i, given in zip(shown, shared([needed[i] for i in shown], width), strict=True):
         last = i == len(columns) - 1
         table.add_column(
             columns[i].title,
+            width=given,
             justify="right" if columns[i].right else "left",
             no_wrap=not last,
             overflow="fold" if last else "ellipsis",
