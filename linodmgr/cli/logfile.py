@@ -1,6 +1,5 @@
 """One log file that grows and may be cut or replaced: its last lines, and what is new in it."""
 
-import contextlib
 import io
 import os
 import sys
@@ -56,17 +55,25 @@ class LogFile:
         return [rest] if rest else []
 
     def news(self) -> list[bytes]:
-        """Return the whole lines that have been written since; follows the path to a new file."""
+        """Return the whole lines that have been written since; follows the path to a new file.
+
+        Raises LinodmgrError if that cannot be read.
+        """
         lines = self._grown()
-        with contextlib.suppress(FileNotFoundError):
-            if not os.path.samestat(os.stat(self._path), os.fstat(self._file.fileno())):
-                lines += self._grown()  # What came between the first look and the replacement.
-                self._file.close()
-                lines += [self._rest] if self._rest else []
-                self._rest = b""
-                self._file = io.FileIO(self._path)
-                lines += self._grown()
-        return lines
+        try:
+            if os.path.samestat(os.stat(self._path), os.fstat(self._file.fileno())):
+                return lines
+            new = io.FileIO(self._path)
+        except FileNotFoundError:
+            return lines
+        except OSError as error:
+            raise unreadable(self._path, error) from error
+        lines += self._grown()  # What came between the first look and the replacement.
+        self._file.close()
+        lines += [self._rest] if self._rest else []
+        self._rest = b""
+        self._file = new
+        return lines + self._grown()
 
     def _grown(self) -> list[bytes]:
         if os.fstat(self._file.fileno()).st_size < self._file.tell():

@@ -62,6 +62,16 @@ class Output(io.FileIO):
             raise OutputLost(error.errno, error.strerror) from error
 
 
+class Errors(io.FileIO):
+    """Standard error: what nobody takes there must not change how a command ends."""
+
+    def write(self, data: "ReadableBuffer", /) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            return memoryview(data).nbytes
+
+
 @click.group(
     cls=LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]}
 )
@@ -141,12 +151,19 @@ def _prepare_output() -> None:
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout is sys.__stdout__:
-        sys.stdout = io.TextIOWrapper(
-            io.BufferedWriter(Output(sys.stdout.fileno(), "w", closefd=False)),
-            encoding=sys.stdout.encoding,
-            errors=sys.stdout.errors,
-            line_buffering=sys.stdout.line_buffering,
-        )
+        sys.stdout = _like(sys.stdout, Output(sys.stdout.fileno(), "w", closefd=False))
+    if isinstance(sys.stderr, io.TextIOWrapper) and sys.stderr is sys.__stderr__:
+        sys.stderr = _like(sys.stderr, Errors(sys.stderr.fileno(), "w", closefd=False))
+
+
+def _like(stream: io.TextIOWrapper, raw: io.FileIO) -> io.TextIOWrapper:
+    """Return a stream that writes into ``raw`` what ``stream`` would write."""
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw),
+        encoding=stream.encoding,
+        errors=stream.errors,
+        line_buffering=stream.line_buffering,
+    )
 
 
 def _give_up_output() -> None:

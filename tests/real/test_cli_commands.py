@@ -238,3 +238,22 @@ def test_the_config_option_chooses_the_daemon(runtime: Path) -> None:
 
 def test_the_version_is_told(runtime: Path) -> None:
     assert linodmgr(runtime, "--version").stdout.startswith("linodmgr 0.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"), [(["status", "nosuch"], 2), (["stop", "--no-such-option"], 2), (["reload"], 78)]
+)
+def test_messages_that_nobody_takes_change_no_exit_code(
+    runtime: Path, arguments: list[str], code: int
+) -> None:
+    with fake_daemon(runtime, Refused("cannot find site 'nosuch'", code)), open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [LINODMGR, *arguments],
+            env=environment(runtime),
+            stdout=subprocess.DEVNULL,
+            stderr=full,
+            timeout=60,
+            check=False,
+        )
+
+    assert done.returncode == code

@@ -179,3 +179,14 @@ def test_a_line_without_end_is_shown_in_pieces(tmp_path: Path) -> None:
     path.write_bytes(b"x" * (3 * BLOCK))
 
     assert b"".join(log.news()).startswith(b"x" * BLOCK)
+
+
+def test_a_log_that_is_replaced_by_what_cannot_be_read_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "noi.log"
+    path.write_bytes(b"before\n")
+    log = LogFile(path)
+    path.unlink()
+    path.mkdir()
+
+    with pytest.raises(LinodmgrError, match=rf"^cannot read {path}: is a directory$"):
+        log.news()
