@@ -159,7 +159,8 @@ class Daemon:
         Raises ConfigError; then the old configuration is kept.
         """
         async with self._reloading:
-            self._notifier.reloading()
+            if not self._control.closing:
+                self._notifier.reloading()
             known = {name: site.identity for name, site in self._loop.sites.items() if site.identity}
             try:
                 # In a thread: a directory service that hangs must not stop the restarts.

@@ -7,7 +7,7 @@ from datetime import datetime
 from linodmgr import __version__
 from linodmgr.core import shown
 from linodmgr.core.job_states import attention
-from linodmgr.core.states import Stopped
+from linodmgr.core.states import Blocked, Stopped
 from linodmgr.core.worker import is_failing, pid_of
 from linodmgr.daemon.jobs import JobBook
 from linodmgr.daemon.logs import Logs
@@ -35,10 +35,11 @@ class Status:
         return Progress(name, shown.word(self._loop.fleet[name]), self._loop.reason(name))
 
     def result(self, name: str) -> Result:
-        """Return what became of a site, with its last output if it is not as wanted."""
+        """Return what became of a site, with its last output if it began and is not as wanted."""
         worker = self._loop.fleet[name]
         ok = shown.is_as_wanted(worker) and not self._lingers(name)
-        output = () if ok else tuple(self._logs.tail(name))
+        silent = ok or isinstance(worker.state, Blocked)
+        output = () if silent else tuple(self._logs.tail(name))
         return Result(name, shown.word(worker), ok, self._reason(name), output, pid_of(worker))
 
     def summary(self) -> str:

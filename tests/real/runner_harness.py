@@ -69,11 +69,11 @@ class Runner:
 
         def found() -> list[R]:
             self._hear()
+            told: list[R] = [report for report in self.said if isinstance(report, kind)]
             fitting = [
                 report
-                for report in self.said
-                if isinstance(report, kind)
-                and all(getattr(report, name) == value for name, value in fields.items())
+                for report in told
+                if all(getattr(report, name) == value for name, value in fields.items())
             ]
             return fitting if len(fitting) >= count else []
 

@@ -13,6 +13,7 @@ import pytest
 
 from tests.eventually import eventually
 from tests.real.asking import pid_of, ready, sites, stop, until
+from tests.real.checked import foreign_linod
 from tests.real.daemon_fixture import Daemon
 from tests.real.worker_sites import make_worker, site
 
@@ -274,3 +275,20 @@ def test_a_linod_under_supervisor_blocks_until_supervisor_has_gone(
         finally:
             manager.terminate()
     until(daemon, "one", "RUNNING")
+
+
+def test_a_site_that_is_blocked_does_not_show_what_an_earlier_worker_said(
+    daemon: Daemon, runtime: Path
+) -> None:
+    project = make_worker(runtime / "one", "waits")
+    daemon.configure(site(project))
+    daemon.start()
+    daemon.until("one", "RUNNING")
+    daemon.cli("stop", "one")
+    assert "ready" in daemon.log("one")
+
+    with foreign_linod(project):
+        started = daemon.cli("start", "one", code=1)
+
+    assert "BLOCKED" in started.stdout
+    assert "ready" not in started.stdout
