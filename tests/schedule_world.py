@@ -13,8 +13,9 @@ from typing import Any
 import schedule
 
 from linodmgr.site import due, schedule_jobs
+from linodmgr.site.due import Clock
 from linodmgr.site.on_schedule import Hooks, hook
-from linodmgr.site.plans import Clock, Plans
+from linodmgr.site.plans import Plans
 
 
 @contextmanager

@@ -6,10 +6,36 @@ first of both, one that is left out is as much later (PEP 495, fold=0). ``job`` 
 looks like one; it is only read.
 """
 
+import time
 from datetime import datetime, timedelta
 from typing import Any, Optional
 
 HOUR = 3600.0  # seconds
+STEP = 3.0  # seconds by which a clock that was set differs from one that nobody sets
+
+
+class Clock:
+    """The clock on the wall, and whether it was set."""
+
+    def __init__(self) -> None:
+        self._apart = self.now() - self.steady()
+
+    def now(self) -> float:
+        """Return the seconds since the epoch."""
+        return time.time()
+
+    def steady(self) -> float:
+        """Return seconds of a clock that nobody sets, and that goes on while the machine sleeps."""
+        try:
+            return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", 7))  # has a name since Python 3.7
+        except OSError:
+            return time.monotonic()
+
+    def step(self) -> float:
+        """Return by how many seconds the clock was set since this was asked last, 0.0 if it was not."""
+        apart = self.now() - self.steady()
+        step, self._apart = apart - self._apart, apart
+        return step if abs(step) > STEP else 0.0
 
 
 def wall(instant: float, zone: Any = None) -> datetime:

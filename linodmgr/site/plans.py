@@ -7,34 +7,9 @@ from datetime import datetime
 from typing import Any, Dict, List, Optional, Tuple
 
 TIMING = "_linodmgr_timing"  # attribute of a job
-STEP = 3.0  # seconds by which a clock that was set differs from one that nobody sets
 FIRST_SOON = 1.0  # seconds until the first job is made up for
 BETWEEN_SOON = 2.0  # seconds from one to the next
 BETWEEN_TELLS = 1.0  # seconds from one list of all jobs to the next, for each hundred of them
-
-
-class Clock:
-    """The clock on the wall, and whether it was set."""
-
-    def __init__(self) -> None:
-        self._apart = self.now() - self.steady()
-
-    def now(self) -> float:
-        """Return the seconds since the epoch."""
-        return time.time()
-
-    def steady(self) -> float:
-        """Return seconds of a clock that nobody sets, and that goes on while the machine sleeps."""
-        try:
-            return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", 7))  # has a name since Python 3.7
-        except OSError:
-            return time.monotonic()
-
-    def step(self) -> float:
-        """Return by how many seconds the clock was set since this was asked last, 0.0 if it was not."""
-        apart = self.now() - self.steady()
-        step, self._apart = apart - self._apart, apart
-        return step if abs(step) > STEP else 0.0
 
 
 class Timing:
@@ -57,11 +32,11 @@ class Timing:
 class Plans:
     """The due times of all jobs. ``rules`` is the module due, ``described`` the module schedule_jobs."""
 
-    def __init__(self, runs: Any, rules: Any, described: Any, clock: Optional[Clock] = None) -> None:
+    def __init__(self, runs: Any, rules: Any, described: Any, clock: Any = None) -> None:
         self._runs = runs
         self._rules = rules
         self._described = described
-        self._clock = clock or Clock()
+        self._clock = clock or rules.Clock()
         self._seen: List[Tuple[Any, int]] = []  # schedulers (weak) and how many jobs each had
         self._changed = True
         self._by_id: Dict[str, Any] = {}
@@ -79,7 +54,7 @@ class Plans:
 
     def is_due(self, job: Any) -> bool:
         """Whether ``job`` should run now."""
-        return self._clock.now() >= self.of(job).due
+        return bool(self._clock.now() >= self.of(job).due)
 
     def idle_seconds(self, jobs: List[Any]) -> Optional[float]:
         """Seconds until one of ``jobs`` is due, less than 0 if one is; None if there is none."""
