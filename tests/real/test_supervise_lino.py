@@ -60,11 +60,11 @@ def test_a_job_of_lino_that_calls_sys_exit_is_a_death(kind: str, daemon: Daemon,
     assert again["pid"] != pid
 
 
-def test_a_job_of_old_lino_that_raises_ends_the_worker_which_comes_back(
+def test_without_isolation_a_job_of_old_lino_that_raises_ends_the_worker_which_comes_back(
     daemon: Daemon, runtime: Path
 ) -> None:
     project = make_lino_site("21", runtime / "lino")
-    daemon.configure(site(project))
+    daemon.configure(site(project, isolate_jobs=False))
     daemon.start()
     pid = daemon.until("lino", "RUNNING", LOADS)["pid"]
     writes(project, pid)
