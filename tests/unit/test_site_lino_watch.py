@@ -1,7 +1,7 @@
 """What is told of Lino's tasks beside their runs, and what becomes of wishes."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -84,10 +84,18 @@ class World:
         self.watch._wake.set()
 
 
+class Turn:
+    """One round of the event loop for all others; waits for nothing."""
+
+    def __await__(self) -> Iterator[None]:
+        """Let them run."""
+        yield
+
+
 async def settle() -> None:
     """Let everything run that can run now."""
     for _ in range(20):
-        await asyncio.sleep(0)  # noqa: TID251 - lets others run, waits for nothing
+        await Turn()
 
 
 def play(story: Callable[[World], Awaitable[None]]) -> World:
