@@ -1,7 +1,7 @@
 """What is told of Lino's tasks beside their runs, and what becomes of wishes."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator
 from types import SimpleNamespace
 from typing import Any
 
@@ -87,7 +87,7 @@ class World:
 class Turn:
     """One round of the event loop for all others; waits for nothing."""
 
-    def __await__(self) -> Iterator[None]:
+    def __await__(self) -> Generator[None, None, None]:
         """Let them run."""
         yield
 
