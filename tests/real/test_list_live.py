@@ -26,22 +26,28 @@ def job(name: str, state: str = "ok", **known: object) -> JobStatus:
     return JobStatus(f"1.{name}", name, "every day at 20:00", state, text=text, **known)  # type: ignore[arg-type]
 
 
-NOI = SiteJobs(
-    "noi",
-    True,
-    [
-        job("checkdata", last_run=at(hours=-5.01), next_run=at(hours=19.02), outcome="ok", duration=12.3),
-        job("send", "FAILED", outcome="failed", duration=0.012, error=HOSTILE),
-        job("index", "running", running_since=at(minutes=-3.01), last_run=at(minutes=-3.01)),
-    ],
-    as_of=at(seconds=-1),
-    zone="Europe/Brussels",
-)
-VOGA = SiteJobs("voga", True, [job("lazy", "late", next_run=at(minutes=-5.01))])
+def noi() -> SiteJobs:
+    """A site whose jobs ran when they should."""
+    return SiteJobs(
+        "noi",
+        True,
+        [
+            job("checkdata", last_run=at(hours=-5.01), next_run=at(hours=19.02), outcome="ok", duration=12.3),
+            job("send", "FAILED", outcome="failed", duration=0.012, error=HOSTILE),
+            job("index", "running", running_since=at(minutes=-3.01), last_run=at(minutes=-3.01)),
+        ],
+        as_of=at(seconds=-1),
+        zone="Europe/Brussels",
+    )
+
+
+def voga() -> SiteJobs:
+    """A site whose job is late."""
+    return SiteJobs("voga", True, [job("lazy", "late", next_run=at(minutes=-5.01))])
 
 
 def test_a_pipe_gets_plain_columns_and_the_daemon_is_asked_once(runtime: Path) -> None:
-    with fake_daemon(runtime, NOI, VOGA, Done()) as requests:
+    with fake_daemon(runtime, noi(), voga(), Done()) as requests:
         done = linodmgr(runtime, "list", "n*", "voga")
 
     assert requests == [Jobs(("n*", "voga"))]
@@ -73,7 +79,7 @@ def escaped(text: str) -> str:
 def test_a_narrow_terminal_loses_columns_in_order(
     runtime: Path, columns: int, titles: str, several: int
 ) -> None:
-    with fake_daemon(runtime, NOI, *(_named(n) for n in range(several - 1)), Done()):
+    with fake_daemon(runtime, noi(), *(_named(n) for n in range(several - 1)), Done()):
         code, said = on_a_terminal([LINODMGR, "list"], environment(runtime), columns)
 
     shown = lines(said)
@@ -91,7 +97,8 @@ def _named(number: int) -> SiteJobs:
 
 
 def test_json_is_one_object(runtime: Path) -> None:
-    with fake_daemon(runtime, NOI, SiteJobs("idle", True, []), Done()):
+    noi_site = noi()
+    with fake_daemon(runtime, noi_site, SiteJobs("idle", True, []), Done()):
         said = json.loads(linodmgr(runtime, "list", "--json").stdout)
 
     assert [(one["name"], one["state"], one["live"]) for one in said["jobs"]] == [
@@ -99,7 +106,7 @@ def test_json_is_one_object(runtime: Path) -> None:
         ("send", "FAILED", True),
         ("index", "running", True),
     ]
-    assert said["jobs"][0]["last_run"] == NOI.jobs[0].last_run
+    assert said["jobs"][0]["last_run"] == noi_site.jobs[0].last_run
     assert said["idle"] == [{"site": "idle", "reason": "no jobs"}]
 
 
@@ -116,7 +123,7 @@ def test_json_is_one_object(runtime: Path) -> None:
     ],
 )
 def test_jobs_are_chosen_and_sorted(runtime: Path, options: list[str], names: list[str]) -> None:
-    with fake_daemon(runtime, NOI, VOGA, Done()):
+    with fake_daemon(runtime, noi(), voga(), Done()):
         done = linodmgr(runtime, "list", *options)
 
     assert [line.split()[1] for line in done.stdout.splitlines()[1:]] == names
@@ -152,7 +159,7 @@ def shell_sites(home: Path, *names: str) -> None:
 
 def test_a_site_without_worker_is_asked_and_the_past_of_its_jobs_is_added(runtime: Path) -> None:
     past = job("checkdata", "FAILED", last_run=at(hours=-2), outcome="failed", error="ValueError: x")
-    with fake_daemon(runtime, NOI, SiteJobs("down", False, [past], reason="BACKOFF"), Done()):
+    with fake_daemon(runtime, noi(), SiteJobs("down", False, [past], reason="BACKOFF"), Done()):
         shell_sites(runtime, "noi", "down")
         said = json.loads(linodmgr(runtime, "list", "--json").stdout)
 
@@ -182,7 +189,7 @@ def test_a_daemon_that_knows_nothing_of_jobs_does_not_keep_sites_from_being_aske
 
 
 def test_a_site_that_was_taken_out_of_the_configuration_is_a_row(runtime: Path) -> None:
-    with fake_daemon(runtime, NOI, SiteJobs("gone", False, []), Done()):
+    with fake_daemon(runtime, noi(), SiteJobs("gone", False, []), Done()):
         shell_sites(runtime, "noi")
         done = linodmgr(runtime, "list")
 
@@ -191,7 +198,7 @@ def test_a_site_that_was_taken_out_of_the_configuration_is_a_row(runtime: Path) 
 
 
 def test_a_configuration_that_cannot_be_read_hides_no_live_site(runtime: Path) -> None:
-    with fake_daemon(runtime, NOI, SiteJobs("down", False, []), Done()):
+    with fake_daemon(runtime, noi(), SiteJobs("down", False, []), Done()):
         with (runtime / "sites.toml").open("a") as config:
             config.write("[[site]]\ndirectory = /srv")
         done = linodmgr(runtime, "list")
@@ -232,7 +239,7 @@ try:
 except SystemExit:
     print(*sorted(sys.modules))
 """
-    with fake_daemon(runtime, NOI, VOGA, Done()):
+    with fake_daemon(runtime, noi(), voga(), Done()):
         done = subprocess.run(
             [sys.executable, "-c", program],
             env=environment(runtime),
