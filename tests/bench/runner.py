@@ -1,6 +1,7 @@
 """What the runner adds to a worker: CPU until its first job runs, and private memory then.
 
-The same plain Django site under `python manage.py linod` alone and under the runner, in turns. Argument: rounds.
+The same plain Django site under `python manage.py linod` alone and under the runner, in turns. Argument: how
+often.
 """
 
 import json
