@@ -143,7 +143,7 @@ def test_a_failed_job_is_shown_until_it_has_gone_well(daemon: Daemon, runtime: P
 def test_a_site_of_a_thousand_jobs_is_known(daemon: Daemon, runtime: Path) -> None:
     many = (
         "import schedule\n\ndef job(number):\n    pass\n\n"
-        "for number in range(1000):\n    schedule.every(1 + number % 50).seconds.do(job, number)\n"
+        "for number in range(1000):\n    schedule.every(1 + number % 10).seconds.do(job, number)\n"
     )
     daemon.configure(site(make_site(runtime / "noi", many)))
     daemon.start()
