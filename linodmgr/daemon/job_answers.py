@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import count
 from typing import Protocol
 
@@ -56,7 +57,7 @@ class JobAnswers:
                 self._tell_all(asker, names, all_sites=all_sites, watch=watch)
 
         for name in names:
-            self._book.recall(name, lambda name=name: read(name))  # type: ignore[misc]
+            self._book.recall(name, partial(read, name))
         if not names:
             self._tell_all(asker, names, all_sites=all_sites, watch=watch)
 
