@@ -62,12 +62,27 @@ def reason(worker: Worker, now: float) -> str:
             return f"{why}, next try in {seconds(retry_at - now)}"
         case Blocked(why, retry_at):
             return why if retry_at == math.inf else f"{why}, next try in {seconds(retry_at - now)}"
-        case Stopping(death=death, kill_at=kill_at):
-            return death or f"killed in {seconds(kill_at - now)} if it is still there"
+        case Stopping(death=death) if death:
+            return death
+        case Stopping(killed=True):
+            return "killed, its end is awaited"
+        case Stopping(kill_at=kill_at):
+            return f"killed in {seconds(kill_at - now)} if it is still there"
         case Queued() | Spawning() | Starting() | Running():
             return ""
         case _:
             assert_never(worker.state)
+
+
+def waiting(what: str, waited: float, limit: float) -> str:
+    """Return for what a stop waits, and how long already, of at most ``limit`` seconds.
+
+    >>> waiting("checkdata", 12.1, 30.0)
+    'waiting for checkdata, 12 s of 30'
+    >>> waiting("", 0.2, 0.5)
+    'waiting for its end, 0 s of 0.5'
+    """
+    return f"waiting for {what or 'its end'}, {min(waited, limit):.0f} s of {round(limit, 1):g}"
 
 
 def seconds(span: float) -> str:

@@ -114,7 +114,8 @@ class Stopping:
     """Asked to stop, or killed; killed (again) if still alive at ``kill_at``.
 
     ``death`` is the reason if the end counts as a death, else empty; ``hung``: it was
-    found hanging, and its stacks are being written until then.
+    found hanging, and its stacks are being written until then. ``killed``: it was, and
+    its end is on its way.
     """
 
     pid: int
@@ -122,6 +123,7 @@ class Stopping:
     kill_at: float
     death: str = ""
     hung: bool = False
+    killed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,14 +149,17 @@ State = Stopped | Queued | Spawning | Starting | Running | Waiting | Stopping | 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A person, the configuration or a shutdown wants this goal."""
+    """A person, the configuration or a shutdown wants this goal. ``now``: DOWN without letting a job end."""
 
     goal: Goal
+    now: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class RestartWanted:
-    """It shall be UP with a new process."""
+    """It shall be UP with a new process. ``now``: without letting a job end."""
+
+    now: bool = False
 
 
 @dataclass(frozen=True, slots=True)

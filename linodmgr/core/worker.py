@@ -49,10 +49,10 @@ def step(worker: Worker, event: Event, now: float, policy: Policy, jitter: float
     """
     at = Circumstances(now, jitter, policy)
     match event:
-        case Wanted(goal):
-            return _want_up(worker) if goal is Goal.UP else _want_down(worker, at)
-        case RestartWanted():
-            return _want_restart(worker, at)
+        case Wanted(goal, now=at_once):
+            return _want_up(worker) if goal is Goal.UP else _want_down(worker, at_once, at)
+        case RestartWanted(now=at_once):
+            return _want_restart(worker, at_once, at)
         case Admitted() | Spawned() | SpawnFailed():
             return _spawn_step(worker, event, at)
         case Connected() | BecameReady() | FoundUnhooked() | Said():
@@ -115,7 +115,7 @@ def _want_up(worker: Worker) -> Outcome:
             assert_never(state)
 
 
-def _want_down(worker: Worker, at: Circumstances) -> Outcome:
+def _want_down(worker: Worker, at_once: bool, at: Circumstances) -> Outcome:
     worker = replace(worker, goal=Goal.DOWN)
     match worker.state:
         case Stopped() | Queued() | Waiting() | Finished() | Blocked():
@@ -123,18 +123,21 @@ def _want_down(worker: Worker, at: Circumstances) -> Outcome:
         case Spawning():  # decided when the process is there
             return worker, ()
         case Starting() | Running():
-            return _terminate(worker, worker.state, at)
+            return _end(worker, worker.state, at_once, at)
         case Stopping():
-            return worker, ()
+            return _kill(worker, worker.state, at) if at_once else (worker, ())
         case _:
             assert_never(worker.state)
 
 
-def _want_restart(worker: Worker, at: Circumstances) -> Outcome:
+def _want_restart(worker: Worker, at_once: bool, at: Circumstances) -> Outcome:
     match worker.state:
         case Starting() | Running():
             up = replace(worker, goal=Goal.UP, early_deaths=0)
-            return _terminate(up, worker.state, at)
+            return _end(up, worker.state, at_once, at)
+        case Stopping() if at_once:
+            up = replace(worker, goal=Goal.UP, early_deaths=0)
+            return _kill(up, replace(worker.state, death="", hung=False), at)
         case Stopped() | Queued() | Spawning() | Waiting() | Stopping() | Finished() | Blocked():
             return _want_up(worker)
         case _:
@@ -145,9 +148,16 @@ def _queue(worker: Worker) -> Worker:
     return replace(worker, state=Queued())
 
 
-def _terminate(worker: Worker, alive: Starting | Running, at: Circumstances) -> Outcome:
+def _end(worker: Worker, alive: Starting | Running, at_once: bool, at: Circumstances) -> Outcome:
     stopping = Stopping(alive.pid, alive.since, at.now + at.policy.stop_timeout)
+    if at_once:
+        return _kill(worker, stopping, at)
     return replace(worker, state=stopping), (Terminate(alive.pid),)
+
+
+def _kill(worker: Worker, ending: Stopping, at: Circumstances) -> Outcome:
+    killed = replace(ending, kill_at=_kill_again_at(at), killed=True)
+    return replace(worker, state=killed), (Kill(ending.pid),)
 
 
 def _spawn_step(worker: Worker, event: Admitted | Spawned | SpawnFailed, at: Circumstances) -> Outcome:
@@ -158,7 +168,7 @@ def _spawn_step(worker: Worker, event: Admitted | Spawned | SpawnFailed, at: Cir
             slot_until = at.now + SLOT_SECONDS if paced else -math.inf
             starting = Starting(pid, at.now, at.now + at.policy.settle, slot_until)
             if worker.goal is Goal.DOWN:
-                return _terminate(worker, starting, at)
+                return _end(worker, starting, False, at)
             return replace(worker, state=starting), ()
         case Spawning(), SpawnFailed(reason, remedy):
             if worker.goal is Goal.DOWN:
@@ -210,13 +220,12 @@ def _tick(worker: Worker, at: Circumstances) -> Outcome:
             return _queue(worker), ()
         case Starting(hooks=Hooks.FIT):
             death = f"not ready after {at.now - state.since:.0f} s"
-            killed = Stopping(state.pid, state.since, _kill_again_at(at), death)
-            return replace(worker, state=killed), (Kill(state.pid),)
+            return _kill(worker, Stopping(state.pid, state.since, at.now, death), at)
         case Starting():
             running = Running(state.pid, state.since, at.now, ready=False, words=state.words)
             return replace(worker, state=running), ()
-        case Stopping(pid=pid):
-            return replace(worker, state=replace(state, kill_at=_kill_again_at(at))), (Kill(pid),)
+        case Stopping():
+            return _kill(worker, state, at)
         case Stopped() | Queued() | Spawning() | Running() | Finished():
             return worker, ()
         case _:

@@ -54,6 +54,15 @@ POLICIES = st.builds(
 WORDS = st.sampled_from(
     [Silent(), Resting("no jobs"), Lacking("no manage.py"), Remarking("a job called sys.exit")]
 )
+WISHES = st.sampled_from(
+    [
+        Wanted(Goal.UP),
+        Wanted(Goal.DOWN),
+        Wanted(Goal.DOWN, now=True),
+        RestartWanted(),
+        RestartWanted(now=True),
+    ]
+)
 A_RUNNERS_WORD = st.one_of(
     st.sampled_from([Connected(), BecameReady(), FoundUnhooked()]), st.builds(Said, words=WORDS)
 )
@@ -72,11 +81,11 @@ class AnyHistory(Host, RuleBasedStateMachine):
 
     # The operator.
 
-    @rule(name=SITES, wish=st.sampled_from([Wanted(Goal.UP), Wanted(Goal.DOWN), RestartWanted()]))
+    @rule(name=SITES, wish=WISHES)
     def a_person_wishes(self, name: str, wish: Event) -> None:
         self.happens(name, wish)
 
-    @rule(wish=st.sampled_from([Wanted(Goal.UP), Wanted(Goal.DOWN), RestartWanted()]))
+    @rule(wish=WISHES)
     def a_person_wishes_for_all(self, wish: Event) -> None:
         for name in NAMES:
             self.happens(name, wish)
