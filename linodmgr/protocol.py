@@ -4,10 +4,17 @@ A connection to the control socket carries one Request and then any number of An
 the last of which is Done or Refused. Instants are RFC 3339 UTC, durations seconds.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
+
+from linodmgr.job_protocol import JobRun as JobRun
+from linodmgr.job_protocol import JobStatus as JobStatus
+from linodmgr.job_protocol import PastExit as PastExit
+from linodmgr.job_protocol import PastRun as PastRun
+from linodmgr.job_protocol import SiteHistory as SiteHistory
+from linodmgr.job_protocol import SiteJobs as SiteJobs
 
 VERSION = 1
 REQUEST_LIMIT = 64 * 1024  # bytes of one line from a client
@@ -28,14 +35,43 @@ class Stop(Struct, tag="stop", frozen=True, forbid_unknown_fields=True):
     sites: tuple[str, ...] = ()
     wait: bool = True
     daemon: bool = False
+    now: bool = False  # kill, let no job end
     version: int = VERSION
 
 
 class Restart(Struct, tag="restart", frozen=True, forbid_unknown_fields=True):
-    """Stop and start sites; what is down is started. No names: all sites."""
+    """Stop and start sites, a few at a time; what is down is started. No names: all sites."""
 
     sites: tuple[str, ...] = ()
     wait: bool = True
+    now: bool = False  # kill, let no job end
+    at_once: Annotated[int, Meta(ge=0)] = 0  # how many sites; 0: as the daemon does it by itself
+    version: int = VERSION
+
+
+class Hold(Struct, tag="hold", frozen=True, forbid_unknown_fields=True):
+    """Keep sites stopped as long as a process lives, which waits until it hears Done. No names: all sites.
+
+    The process must belong to whoever asks. What ran before is started when it has ended.
+    """
+
+    sites: tuple[str, ...]
+    pid: int
+    started: int  # clock ticks after boot, field 22 of proc_pid_stat(5)
+    command: str  # for people
+    version: int = VERSION
+
+
+class Release(Struct, tag="release", frozen=True, forbid_unknown_fields=True):
+    """Hold sites no longer; what shall run is started. No names: all sites.
+
+    ``pid``: only for the process of that pid and ``started``, which has ended.
+    """
+
+    sites: tuple[str, ...] = ()
+    wait: bool = True
+    pid: int = 0
+    started: int = 0
     version: int = VERSION
 
 
@@ -93,7 +129,7 @@ class History(Struct, tag="history", frozen=True, forbid_unknown_fields=True):
     version: int = VERSION
 
 
-Request = Start | Stop | Restart | Status | Reload | ListJobs | Jobs | RunJob | History
+Request = Start | Stop | Restart | Hold | Release | Status | Reload | ListJobs | Jobs | RunJob | History
 
 
 class SiteStatus(Struct, frozen=True):
@@ -124,11 +160,17 @@ class Snapshot(Struct, tag="snapshot", frozen=True):
 
 
 class Progress(Struct, tag="progress", frozen=True):
-    """A site on its way: ``state`` is the word shown, ``reason`` words or empty."""
+    """A site on its way: ``state`` is the word shown, ``reason`` words or empty.
+
+    A stop that lets the process end by itself has been waiting for ``waited`` seconds of ``limit``.
+    """
 
     site: str
     state: str
     reason: str = ""
+    waits_for: str = ""  # the jobs that run, in words; empty: none is known
+    waited: float | None = None
+    limit: float | None = None
 
 
 class Result(Struct, frozen=True):
@@ -148,86 +190,6 @@ class Listing(Struct, tag="listing", frozen=True):
     site: str
     text: str = ""
     reason: str = ""
-
-
-class JobStatus(Struct, frozen=True):
-    """All that is known of one job; unknown is None."""
-
-    id: str
-    name: str
-    schedule: str  # words
-    state: str  # ok, running, LONG, late, FAILED, MISSED, DISABLED
-    interval: float | None = None  # seconds
-    at: str | None = None  # time of day
-    last_run: str | None = None  # RFC 3339 UTC: when its last run began
-    next_run: str | None = None  # RFC 3339 UTC
-    outcome: str | None = None  # ok, failed, warned: of the last run that has ended
-    duration: float | None = None  # seconds, of that run
-    running_since: str | None = None  # RFC 3339 UTC
-    error: str | None = None  # of the last run if it failed; one line
-    why: str | None = None  # it is DISABLED
-    missed: str | None = None  # RFC 3339 UTC: the regular time that was missed last
-    caught_up: bool = False  # its last run made up for a missed one
-    text: str = ""  # what `linod --list` prints before " (last run"
-
-
-class SiteJobs(Struct, tag="site_jobs", frozen=True):
-    """The jobs of one site. ``live``: its worker has told them; else they are what is kept of the past."""
-
-    site: str
-    live: bool
-    jobs: list[JobStatus]
-    as_of: str | None = None  # RFC 3339 UTC: the last word of the worker
-    kind: str = ""  # schedule or lino
-    zone: str = ""  # of the site, as in the environment variable TZ
-    reason: str = ""  # why there are none: the site's state and its reason, or that no hook fits
-    lost: int = 0  # reports of this worker that got lost
-
-
-class JobRun(Struct, tag="job_run", frozen=True):
-    """How a run that was asked for goes on."""
-
-    site: str
-    job: str  # id
-    name: str
-    state: str  # queued, running, ok, failed, warned
-    duration: float | None = None  # seconds
-    error: str = ""  # one line
-    trace: str = ""
-    log: str = ""  # the site's log file
-    log_from: int = 0  # bytes; where it was at the last state
-
-
-class PastRun(Struct, frozen=True):
-    """One run of a job, or several quiet ones in a row that were written together."""
-
-    job: str  # id
-    name: str
-    started: str  # RFC 3339 UTC
-    outcome: str  # ok, failed, warned, missed, unknown
-    duration: float | None = None  # seconds
-    due: str | None = None  # RFC 3339 UTC
-    error: str = ""
-    trace: str = ""
-    caught_up: bool = False
-    asked: bool = False  # by a person
-
-
-class PastExit(Struct, frozen=True):
-    """One end of a worker."""
-
-    at: str  # RFC 3339 UTC
-    cause: str  # words
-    uptime: float | None = None  # seconds
-    output: tuple[str, ...] = ()  # its last lines
-
-
-class SiteHistory(Struct, tag="site_history", frozen=True):
-    """What is kept of one site's past, oldest first."""
-
-    site: str
-    runs: list[PastRun]
-    exits: list[PastExit]
 
 
 class Done(Struct, tag="done", frozen=True):

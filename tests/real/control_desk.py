@@ -10,7 +10,8 @@ from linodmgr import protocol
 from linodmgr.config import Config
 from linodmgr.core import shown
 from linodmgr.core.site import Policy, Site
-from linodmgr.daemon.control import PATIENCE, Control
+from linodmgr.daemon.clients import PATIENCE
+from linodmgr.daemon.control import Control
 from linodmgr.daemon.history import History, own_directory
 from linodmgr.daemon.job_answers import JobAnswers
 from linodmgr.daemon.jobs import JobBook

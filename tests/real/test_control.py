@@ -9,7 +9,7 @@ import pytest
 
 from linodmgr import protocol
 from linodmgr.core.states import BecameReady
-from linodmgr.daemon.control import CLIENTS
+from linodmgr.daemon.clients import CLIENTS
 from linodmgr.protocol import Done, ListJobs, Progress, Refused, Reload, Snapshot, Start, Status, Stop
 from tests.eventually import eventually
 from tests.real.control_desk import Desk, desk, hear, say

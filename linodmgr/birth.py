@@ -1,0 +1,22 @@
+"""What tells a process from a later one with the same pid: when it was born, and under which boot."""
+
+
+def born(pid: int) -> int:
+    """Return when a process was started, in clock ticks after boot; 0 if there is none.
+
+    Field 22 of proc_pid_stat(5). A zombie still counts.
+    """
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            stat = file.read()
+    except OSError:
+        return 0
+    # The name in brackets may hold anything, brackets and spaces too.
+    fields = stat.rpartition(b")")[2].split()
+    return int(fields[19]) if len(fields) > 19 else 0
+
+
+def boot() -> str:
+    """Return what tells this boot of the machine from every other one: random(4)."""
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()

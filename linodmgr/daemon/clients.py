@@ -1,0 +1,186 @@
+"""One who asks: a connection to the control socket, from its request to the last answer."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, Protocol
+
+from linodmgr.daemon.lines import Lines, peer
+from linodmgr.daemon.loop import Loop
+from linodmgr.daemon.roster import Roster
+from linodmgr.daemon.status import Status
+from linodmgr.errors import LinodmgrError
+from linodmgr.protocol import ANSWER_LIMIT, Answer, Done, Refused, Request, Result, decode_request, encode
+
+log = logging.getLogger(__name__)
+
+CLIENTS = 100  # at the same time
+PATIENCE = 10.0  # seconds to say a request, or to take an answer
+
+
+class Desk(Protocol):
+    """Where clients come to."""
+
+    patience: float  # seconds
+    clients: "set[Client]"
+    left: asyncio.Event  # somebody has gone
+    loop: Loop
+    roster: Roster
+    status: Status
+
+    def dispatch(self, client: "Client", request: Request) -> None:
+        """Carry out one request; its answers go to ``client``."""
+        ...
+
+
+class Client(asyncio.Protocol):
+    """One connection: a request, then its answers."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._lines = Lines()
+        self._asked = False
+        self._pending: set[str] = set()
+        self._results: list[Result] = []
+        self._words: list[str] = []
+        self._who = "?"
+        self.uid = -1
+        self._task: asyncio.Task[None] | None = None
+        self._patience: asyncio.TimerHandle | None = None
+        self.is_watching = False
+        self.leaving: list[Callable[[], None]] = []  # called when it has gone
+        self.reads = asyncio.Event()  # it has taken what it was told
+        self.reads.set()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Greet nobody; somebody who says nothing is sent away."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.set_write_buffer_limits(high=0)  # whatever is not read is waited for with patience only
+        connection: socket.socket = transport.get_extra_info("socket")
+        pid, self.uid = peer(connection)
+        self._who = f"pid {pid} of uid {self.uid}"
+        self._desk.clients.add(self)
+        if len(self._desk.clients) > CLIENTS:
+            self.finish(Refused(f"cannot serve more than {CLIENTS} clients at once"))
+        self._be_patient()
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        """Forget the client; what it asked for goes on."""
+        self._stop_patience()
+        self._desk.clients.discard(self)
+        self._desk.left.set()
+        self._desk.loop.listeners.discard(self._changed)
+        for leave in self.leaving:
+            leave()
+        if self._task is not None:
+            self._task.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        """Take the one request."""
+        try:
+            lines = self._lines.feed(data)
+            if self._asked or not lines:
+                return
+            self._asked = True
+            self._stop_patience()
+            request = decode_request(lines[0])
+        except (ValueError, RecursionError) as error:
+            self.finish(Refused(f"cannot understand the request: {error}"))
+            return
+        log.debug("%s asks %r", self._who, request)
+        try:
+            self._desk.dispatch(self, request)
+        except LinodmgrError as error:
+            self.finish(Refused(str(error), error.exit_code))
+        except OSError as error:
+            self.finish(Refused(f"cannot store what is wanted: {error.strerror}"))
+        except Exception:  # one connection must not end the daemon
+            log.exception("cannot answer %r", request)
+            self.finish(Refused("cannot answer: see the log of the daemon"))
+
+    def pause_writing(self) -> None:
+        """The client reads slowly: it has some seconds."""
+        self.reads.clear()
+        self._be_patient()
+
+    def resume_writing(self) -> None:
+        """It has read."""
+        self.reads.set()
+        self._stop_patience()
+
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do what takes time without keeping the others waiting."""
+        self._task = asyncio.get_running_loop().create_task(self._guarded(work))
+
+    def answer(self, answer: Answer) -> None:
+        """Send one answer."""
+        self.send(encode(answer))
+
+    def send(self, data: bytes) -> None:
+        """Send one answer that has been written already."""
+        if len(data) > ANSWER_LIMIT:
+            data = encode(Refused("cannot answer: it is too much"))
+        if not self._transport.is_closing():
+            self._transport.write(data)
+
+    def finish(self, answer: Answer) -> None:
+        """Send the last answer and hang up."""
+        self.answer(answer)
+        self._transport.close()
+
+    def wait_for(
+        self, names: Iterable[str], results: list[Result], wait: bool, lines: Iterable[str] = ()
+    ) -> None:
+        """Answer Progress until each of ``names`` has come to rest, then Done."""
+        self._results, self._words = results, list(lines)
+        self._pending = set(names)
+        self._desk.loop.listeners.add(self._changed)
+        for name in sorted(self._pending):
+            if wait:
+                self._changed(name)
+            else:
+                self._settle(name)
+        self._finish_if_done()
+
+    def _changed(self, name: str) -> None:
+        if name not in self._pending:
+            return
+        if name in self._desk.loop.fleet:
+            self.answer(self._desk.status.progress(name))
+            if not self._desk.loop.is_settled(name):
+                return
+        self._settle(name)
+        self._finish_if_done()
+
+    def _settle(self, name: str) -> None:
+        if name in self._pending:
+            self._pending.discard(name)
+            if name in self._desk.roster.config.sites:  # not if it was removed
+                self._results.append(self._desk.status.result(name))
+
+    def _finish_if_done(self) -> None:
+        if not self._pending and not self._transport.is_closing():
+            self._desk.loop.listeners.discard(self._changed)
+            self._results.sort(key=lambda result: result.site)
+            self.finish(Done(self._results, self._words))
+
+    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except LinodmgrError as error:
+            self.finish(Refused(str(error), error.exit_code))
+        except Exception:  # one connection must not end the daemon
+            log.exception("cannot answer %s", self._who)
+            self.finish(Refused("cannot answer: see the log of the daemon"))
+
+    def _be_patient(self) -> None:
+        self._stop_patience()
+        loop = asyncio.get_running_loop()
+        self._patience = loop.call_later(self._desk.patience, self._transport.abort)
+
+    def _stop_patience(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
