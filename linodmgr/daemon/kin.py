@@ -1,0 +1,95 @@
+"""Which process belongs to which start of a worker: its mark, its session, its parents. Read from /proc."""
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+SITE = "LINODMGR_SITE"  # in the environment of a worker and of what it starts: whose it is
+START = "LINODMGR_START"  # unique for each start
+ENVIRONMENT_READ = 1024 * 1024  # bytes; the marks are among the first variables
+COMMAND_SHOWN = 60  # characters
+SHOWN = 5  # processes that are named
+
+
+@dataclass(frozen=True, slots=True)
+class Kin:
+    """A process as proc_pid_stat(5) tells of it."""
+
+    pid: int
+    parent: int
+    session: int
+    started: int  # clock ticks after boot
+    is_dead: bool  # a zombie
+
+
+def look(pid: int) -> Kin | None:
+    """Return what there is to know of a process; None if it is gone."""
+    # The name in brackets may hold anything, brackets too.
+    fields = _read(pid, "stat", 4096).rpartition(b")")[2].split()
+    if len(fields) < 20:
+        return None
+    return Kin(pid, int(fields[1]), int(fields[3]), int(fields[19]), fields[0] in (b"Z", b"X"))
+
+
+def mark(pid: int) -> str:
+    """Return the mark in the environment that a process was executed with; empty if there is none."""
+    wanted = START.encode() + b"="
+    for variable in _read(pid, "environ", ENVIRONMENT_READ).split(b"\0"):
+        if variable.startswith(wanted):
+            return variable[len(wanted) :].decode("ascii", "replace")
+    return ""
+
+
+def owner(pid: int) -> int:
+    """Return the effective user of a process, -1 if it is gone."""
+    try:
+        return os.stat(f"/proc/{pid}").st_uid
+    except OSError:
+        return -1
+
+
+def command(pid: int) -> str:
+    """Return what a process runs, shortened, as a person would have typed it; empty if it has ended."""
+    words = _read(pid, "cmdline", 4096).rstrip(b"\0").replace(b"\0", b" ") or _read(pid, "comm", 64)
+    text = words.decode(errors="replace").strip()
+    text = "".join(letter if letter.isprintable() else "?" for letter in text)
+    return text if len(text) <= COMMAND_SHOWN else text[: COMMAND_SHOWN - 4] + " ..."
+
+
+def children() -> list[int]:
+    """Return our children, also those that have become ours because their parent has ended."""
+    me = os.getpid()
+    main = _read(me, f"task/{me}/children", None)
+    found = [int(pid) for pid in main.split()]
+    if threading.active_count() > 1:
+        for thread in os.listdir("/proc/self/task"):
+            if thread != str(me):
+                found += [int(pid) for pid in _read(me, f"task/{thread}/children", None).split()]
+    return found
+
+
+def processes() -> list[int]:
+    """Return all processes of the host."""
+    return [int(name) for name in os.listdir("/proc") if name.isdecimal()]
+
+
+def words(pids: Iterable[int]) -> str:
+    """Return who they are, in words: pid 12 (pg_dump x), pid 13 (sh)."""
+    listed = list(pids)
+    named = [f"pid {pid} ({command(pid) or 'unknown'})" for pid in listed[:SHOWN]]
+    more = [f"{len(listed) - SHOWN} more"] if len(listed) > SHOWN else []
+    return ", ".join([*named, *more])
+
+
+def _read(pid: int, name: str, limit: int | None) -> bytes:
+    """Return at most ``limit`` bytes of a file in /proc, empty if that cannot be read."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/{name}", "rb", buffering=0) as file:
+        if limit is None:
+            return file.readall()
+        text = b""
+        while len(text) < limit and (piece := file.read(limit - len(text))):
+            text += piece
+        return text
+    return b""
