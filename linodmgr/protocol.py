@@ -89,6 +89,12 @@ class Reload(Struct, tag="reload", frozen=True, forbid_unknown_fields=True):
     version: int = VERSION
 
 
+class Upgrade(Struct, tag="upgrade", frozen=True, forbid_unknown_fields=True):
+    """Become the daemon that is installed now; Done comes from that one, Refused says why nothing changed."""
+
+    version: int = VERSION
+
+
 class ListJobs(Struct, tag="list", frozen=True, forbid_unknown_fields=True):
     """Run one site's list mode as the site's user; answered by one Listing, then Done."""
 
@@ -129,7 +135,20 @@ class History(Struct, tag="history", frozen=True, forbid_unknown_fields=True):
     version: int = VERSION
 
 
-Request = Start | Stop | Restart | Hold | Release | Status | Reload | ListJobs | Jobs | RunJob | History
+Request = (
+    Start
+    | Stop
+    | Restart
+    | Hold
+    | Release
+    | Status
+    | Reload
+    | Upgrade
+    | ListJobs
+    | Jobs
+    | RunJob
+    | History
+)
 
 
 class SiteStatus(Struct, frozen=True):
@@ -197,13 +216,18 @@ class Done(Struct, tag="done", frozen=True):
 
     results: list[Result] = []
     lines: list[str] = []
+    version: str = ""  # of linodmgr that the daemon runs
 
 
 class Refused(Struct, tag="refused", frozen=True):
-    """The last answer when nothing was done: one-line reason in our wording, and the exit code."""
+    """The last answer when nothing was done: one-line reason in our wording, and the exit code.
+
+    ``again``: the daemon is being upgraded; whoever asks again is answered by the new one.
+    """
 
     reason: str
     exit_code: int = 1
+    again: bool = False
 
 
 Answer = Snapshot | Progress | Listing | SiteJobs | JobRun | SiteHistory | Done | Refused

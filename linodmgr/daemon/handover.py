@@ -1,0 +1,128 @@
+"""What a daemon hands over to the one that it becomes by an upgrade: its state, and open descriptors.
+
+The state is written by one version and read by another: fields may be added, with a value for when they
+are not told, and are never given another meaning. Instants are monotonic seconds: the clock goes on.
+"""
+
+import os
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from linodmgr.core.jobs import SiteJobs
+from linodmgr.core.site import Site
+from linodmgr.daemon.live import LiveWorker
+
+FORM = 1
+LIMIT = 1 << 30  # bytes of a state that is believed
+
+
+class HandedWorker(Struct, frozen=True, kw_only=True):
+    """One site with its worker, whether that has a process or not."""
+
+    site: Site
+    worker: Any  # packed
+    state_since: float
+    started: float | None = None  # the process
+
+
+class HandedRunner(Struct, frozen=True, kw_only=True):
+    """One runner and its connection."""
+
+    worker: int  # its pid
+    connection: int = -1  # a descriptor; -1: it has none
+    pid: int = 0  # of the process that speaks
+    half: bytes = b""  # the beginning of a line
+    out: bytes = b""  # what it has not read yet
+    greeted: bool = False
+    stacks: int = 0
+    unhooked: str = ""
+    garbled: bool = False
+    young_until: float = 0.0
+
+
+class HandedInquirer(Struct, frozen=True, kw_only=True):
+    """One process that asks for the past of a site; ``out``: the rest of its answer."""
+
+    connection: int
+    uid: int
+    half: bytes = b""
+    out: bytes = b""
+
+
+class HandedClient(Struct, frozen=True, kw_only=True):
+    """One connection of the command line; ``waits``: for sites, which are named."""
+
+    connection: int
+    half: bytes = b""  # of its request
+    asked: bool = False
+    waits: tuple[str, ...] = ()
+    results: Any = ()
+    lines: tuple[str, ...] = ()
+
+
+class HandedBook(Struct, frozen=True, kw_only=True):
+    """What is known of the jobs of all sites."""
+
+    sites: dict[str, SiteJobs] = {}
+    known: set[str] = set()
+    watchdogs: dict[str, float] = {}
+
+
+class Handover(Struct, frozen=True, kw_only=True):
+    """The state of a daemon."""
+
+    form: int = FORM
+    version: str  # of linodmgr that hands over
+    config: Any  # the configuration in use
+    open_files: tuple[int, int]  # the limits that the daemon was once started with
+    notify: str = ""  # NOTIFY_SOCKET
+    lock: int  # descriptors, as are the two below
+    control: int
+    report: int
+    workers: list[HandedWorker]  # those that wait for their turn in order
+    live: list[LiveWorker] = []
+    book: HandedBook = HandedBook()
+    runners: list[HandedRunner] = []
+    dumps: dict[int, int] = {}  # where the stacks of hanging workers begin
+    inquirers: list[HandedInquirer] = []
+    clients: list[HandedClient] = []
+    asker: int = -1  # the descriptor of the client that asked for the upgrade
+    logs: dict[str, Any] = {}
+    in_the_way: list[tuple[str, int]] = []  # linods of others, by site and pid
+
+    def descriptors(self) -> list[int]:
+        """Return all that must stay open."""
+        connections = [one.connection for one in (*self.runners, *self.inquirers, *self.clients)]
+        found = [self.lock, self.control, self.report, self.asker, *connections]
+        return [descriptor for descriptor in found if descriptor >= 0]
+
+
+_DECODER: msgspec.msgpack.Decoder[Handover] = msgspec.msgpack.Decoder(Handover)
+
+
+def store(state: Handover) -> int:
+    """Return the descriptor of a file in memory that holds ``state``. Raises OSError."""
+    file = os.memfd_create("linodmgr-state", os.MFD_CLOEXEC)
+    try:
+        left = memoryview(msgspec.msgpack.encode(state))
+        while left:
+            left = left[os.write(file, left) :]
+        os.lseek(file, 0, os.SEEK_SET)
+    except OSError:
+        os.close(file)
+        raise
+    return file
+
+
+def read(file: int) -> Handover:
+    """Return the state in the file ``file``, which is closed. Raises ValueError or OSError."""
+    with open(file, "rb") as stream:
+        stream.seek(0)
+        state = _DECODER.decode(stream.read(LIMIT))
+    if state.form != FORM:
+        raise ValueError(f"form {state.form} of the state is not known, only {FORM}")
+    for site in state.book.sites.values():  # one and the same job stands in both
+        site.underway = {name: site.jobs[name] for name in site.underway if name in site.jobs}
+    return state
