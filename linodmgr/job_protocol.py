@@ -49,6 +49,7 @@ class JobRun(Struct, tag="job_run", frozen=True):
     trace: str = ""
     log: str = ""  # the site's log file
     log_from: int = 0  # bytes; where it was at the last state
+    log_inode: int = 0  # of that file, which may be put aside meanwhile; 0: nobody knows
 
 
 class PastRun(Struct, frozen=True):

@@ -38,6 +38,7 @@ DEFAULTS: Mapping[str, Kind] = {
     "jobs": settings.of_jobs,
     "log_max_bytes": settings.size(),
     "log_keep": settings.whole(0, 1000),
+    "log_time": settings.flag,
     "notify": settings.optional_line,
 }
 SITE: Mapping[str, Kind] = {"directory": settings.path, "name": settings.name, **DEFAULTS}

@@ -168,6 +168,7 @@ class SiteStatus(Struct, frozen=True):
     cpu: float | None  # seconds of CPU since start, of the worker's whole tree
     failing: bool = False
     attention: list[str] = []  # jobs that need attention, a line each
+    lost_output: int = 0  # bytes that could not be written into its log
 
 
 class Snapshot(Struct, tag="snapshot", frozen=True):

@@ -67,5 +67,6 @@ class Site(Struct, frozen=True, kw_only=True):
     jobs: dict[str, float] = field(default_factory=dict)  # job_timeout by a job's name or id; 0: none
     log_max_bytes: int = 10_000_000
     log_keep: int = 5
+    log_time: bool = True  # a time stamp in front of each line
     notify: str = ""
     problem: str = ""

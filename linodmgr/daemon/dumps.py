@@ -38,4 +38,5 @@ class Dumps:
             return ""
         site = self._loop.sites[name]
         place = stacks.Place(site.directory, venv_of(site), self._runner_dir)
-        return stacks.where(stacks.read(self._logs.path(name), begin), hang.thread, place)
+        text = self._logs.text(name, begin, stacks.READ_LIMIT)
+        return stacks.where(text, hang.thread, place)

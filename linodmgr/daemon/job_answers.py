@@ -82,18 +82,20 @@ class JobAnswers:
             is_over = state not in ("queued", "running")
             duration = run.duration if is_over and state != "dead" else None
             word = "failed" if state == "dead" else state
-            size = self._logs.size(name)
-            asker.answer(JobRun(name, job.id, job.name, word, duration, run.error, run.trace, path, size))
+            inode, size = self._logs.place(name)
+            asker.answer(
+                JobRun(name, job.id, job.name, word, duration, run.error, run.trace, path, size, inode)
+            )
             if is_over or not wait:
                 asker.finish(Done())
 
         if wait:
             self._book.wishes.add(token, Wish(name, job.id, told))
             asker.leaving.append(lambda: self._book.wishes.forget(token))
-        begin = self._logs.size(name)
+        inode, begin = self._logs.place(name)
         if not self._book.run_now(name, job.id, token):
             raise LinodmgrError(f"{_cannot(wanted, name)}: its worker cannot be reached")
-        asker.answer(JobRun(name, job.id, job.name, "queued", log=path, log_from=begin))
+        asker.answer(JobRun(name, job.id, job.name, "queued", log=path, log_from=begin, log_inode=inode))
         if not wait:
             asker.finish(Done())
 

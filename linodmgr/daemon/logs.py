@@ -1,80 +1,180 @@
-"""A worker's output → its file in the log directory."""
+"""The output of all sites: their pipes, their logs, and what others want to know of them."""
 
+import logging
 import os
-import stat
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from linodmgr.core.site import Site
 from linodmgr.core.states import Remedy
+from linodmgr.daemon import rotation
+from linodmgr.daemon.output import Output
+from linodmgr.daemon.packing import Packer
+from linodmgr.daemon.sitelog import SiteLog
 from linodmgr.daemon.spawning import SpawnError, failure
+from linodmgr.stamps import LENGTH, without_from
+
+log = logging.getLogger(__name__)
 
 TAIL_BYTES = 4096
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Logs:
-    """The log files of the sites: ``SITE.log``, owned by the daemon's user and the site's group."""
+    """The logs of the sites: ``SITE.log``, owned by the daemon's user and the site's group.
 
-    def __init__(self, directory: Path) -> None:
+    A worker writes into a pipe in the directory ``pipes``, which is made when it is needed. Positions
+    are bytes ever written into the log of a site, whatever was put aside meanwhile.
+    """
+
+    def __init__(self, directory: Path, pipes: Path, wall: Callable[[], float] = time.time) -> None:
+        self.packer = Packer()
         self._directory = directory
-        self._begins: dict[str, int] = {}  # where the output of the latest start begins
+        self._pipes = pipes
+        self._wall = wall
+        self._outputs: dict[str, Output] = {}
 
     def open(self, site: Site) -> int:
-        """Return a descriptor that appends to the site's log. Raises SpawnError."""
-        path = self._directory / f"{site.name}.log"
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+        """Return a new worker's end of its site's pipe, for the caller to close. Raises SpawnError."""
+        output = self._output(site.name)
+        output.adjust(site)
         try:
-            log = os.open(path, flags, 0o640)
+            output.begin()
         except OSError as error:
-            raise _failure(f"open the log {str(path)!r}", error) from error
+            raise _failure(f"open the log {str(output.file.path)!r}", error) from error
         try:
-            self._own(log, site)
-        except (OSError, SpawnError) as error:
-            os.close(log)
-            raise error if isinstance(error, SpawnError) else _failure(f"own {str(path)!r}", error) from error
-        return log
+            return output.open()
+        except OSError as error:
+            raise _failure(f"make the pipe {str(self._pipes / site.name)!r}", error) from error
+
+    def attach(self, site: Site) -> None:
+        """Go on reading what a worker writes that an earlier daemon has started."""
+        output = self._output(site.name)
+        output.adjust(site)
+        try:
+            there = output.attach()
+        except OSError as error:
+            log.error("%s: cannot read the output of its worker: %s", site.name, error.strerror)
+            return
+        if not there:
+            log.error("%s: cannot read the output of its worker: its pipe is no longer there", site.name)
+
+    def adjust(self, site: Site) -> None:
+        """Follow the new configuration of a site."""
+        if site.name in self._outputs:
+            self._outputs[site.name].adjust(site)
+
+    def drain(self, name: str) -> None:
+        """Take in all that a site has written until now."""
+        if output := self._outputs.get(name):
+            output.drain()
+
+    def remove(self, name: str) -> None:
+        """Take in the rest of a site that is gone, and remove its pipe."""
+        if output := self._outputs.pop(name, None):
+            output.discard()
+
+    def close(self) -> None:
+        """Take in the rest of all sites, and remove their pipes."""
+        for name in list(self._outputs):
+            self.remove(name)
+        self.packer.stop()
+
+    def state(self) -> dict[str, Any]:
+        """Return what the next daemon has to know, after taking in what there is."""
+        for output in self._outputs.values():
+            output.drain()
+        return {name: output.state() for name, output in self._outputs.items()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Know what an earlier daemon knew of the logs. Raises KeyError, TypeError or ValueError."""
+        for name, known in state.items():
+            self._output(name).restore(known)
+
+    def lost(self, name: str) -> int:
+        """Return how many bytes of a site's output were lost since the daemon began."""
+        output = self._outputs.get(name)
+        return output.lost if output else 0
 
     def path(self, name: str) -> Path:
         """Return the log file of a site."""
         return self._directory / f"{name}.log"
 
     def size(self, name: str) -> int:
-        """Return how long it is by now, in bytes."""
+        """Return where the log of a site ends, with all that was written until now."""
+        if output := self._outputs.get(name):
+            output.drain()
+            return output.file.end
+        return self.place(name)[1]
+
+    def place(self, name: str) -> tuple[int, int]:
+        """Return the inode of a site's log, 0 if there is none, and its length in bytes, until now."""
+        self.drain(name)
         try:
-            return os.stat(self.path(name)).st_size
+            found = os.stat(self.path(name))
         except OSError:
-            return 0
+            return 0, 0
+        return found.st_ino, found.st_size
 
     def begin(self, name: str) -> int | None:
         """Return where the output of the latest start begins, if there has been one."""
-        return self._begins.get(name)
+        output = self._outputs.get(name)
+        return output.began if output else None
 
     def tail(self, name: str, lines: int = 10) -> list[str]:
         """Return the last lines that a worker wrote since its latest start, at most 4 KiB."""
-        return self.between(name, self._begins.get(name), None, lines)
+        return self.between(name, self.begin(name), self.size(name), lines)
 
-    def between(self, name: str, begin: int | None, end: int | None, lines: int) -> list[str]:
-        """Return the last lines of a part of the log, at most 4 KiB; ``end`` None: its end."""
-        try:
-            with open(self.path(name), "rb") as file:
-                whole = file.seek(0, os.SEEK_END)
-                end = whole if end is None else min(end, whole)
-                begin = file.seek(max(end if begin is None else min(begin, end), end - TAIL_BYTES))
-                text = file.read(end - begin)
-        except OSError:
-            return []
-        return text.decode("utf-8", "replace").splitlines()[-lines:]
+    def between(self, name: str, begin: int | None, end: int, lines: int) -> list[str]:
+        """Return the last lines of a part of the log, without stamps, at most 4 KiB. May run in a thread."""
+        begin = 0 if begin is None else begin
+        return _text(self._read(name, max(begin, end - TAIL_BYTES), end, begin)).splitlines()[-lines:]
 
-    def _own(self, log: int, site: Site) -> None:
-        found = os.fstat(log)
-        if not stat.S_ISREG(found.st_mode):
-            raise _failure(f"open the log of {site.name!r}", OSError("it is not a file"))
-        os.set_blocking(log, True)
-        gid = site.identity.gid if site.identity else found.st_gid
-        if os.geteuid() == 0 and (found.st_uid, found.st_gid) != (0, gid):
-            os.fchown(log, 0, gid)
-        if stat.S_IMODE(found.st_mode) != 0o640:
-            os.fchmod(log, 0o640)
-        self._begins[site.name] = found.st_size
+    def text(self, name: str, begin: int, limit: int) -> str:
+        """Return what a site has written from ``begin`` until now, at most so many bytes, no stamps."""
+        return _text(self._read(name, begin, min(self.size(name), begin + limit), begin))
+
+    def _output(self, name: str) -> Output:
+        if name not in self._outputs:
+            path = self.path(name)
+            pipe = self._pipes / name
+            self._outputs[name] = Output(name, SiteLog(path), pipe, self._wall, lambda: self.packer.add(path))
+        return self._outputs[name]
+
+    def _read(self, name: str, begin: int, end: int, least: int) -> bytes:
+        """Return a part of the log without stamps, as far as it is in the latest two files.
+
+        From ``least`` on it may be looked at whether a stamp is cut in two.
+        """
+        output = self._outputs.get(name)
+        files = output.file.files if output else ((0, 0),)
+        before = min(begin - max(least, 0), LENGTH)
+        text = b""
+        for inode, start in files:
+            if end > start:
+                found = self._part(name, inode, max(begin - before - start, 0), end - start)
+                text = found + text
+            end = min(end, start)
+        return without_from(text, max(0, before))
+
+    def _part(self, name: str, inode: int, begin: int, end: int) -> bytes:
+        """Return a part of the file with this inode, 0: the latest, wherever it is by now."""
+        path = self.path(name)
+        for place in (path, rotation.old(path, 1), rotation.old(path, 2)):
+            try:
+                with open(os.open(place, _READ), "rb") as file:
+                    if inode in (0, os.fstat(file.fileno()).st_ino):
+                        file.seek(begin)
+                        return file.read(max(end - begin, 0))
+            except OSError:
+                continue
+        return b""
+
+
+def _text(output: bytes) -> str:
+    return output.decode("utf-8", "replace")
 
 
 def _failure(verb: str, error: OSError) -> SpawnError:

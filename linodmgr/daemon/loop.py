@@ -58,6 +58,7 @@ class Loop:
         # Called before an exit is an event, with pid and status; and to have stacks written.
         self.last_words: Callable[[int, int], None] = lambda _pid, _status: None
         self.write_stacks: Callable[[int], None] = lambda _pid: None
+        self.removed: Callable[[str], None] = lambda _name: None  # a site is forgotten
         self._processes = processes
         self._names: dict[int, str] = {}  # by pid
         self._yielding: set[str] = set()  # BLOCKED until workers of ours, on their way out, have ended
@@ -77,6 +78,7 @@ class Loop:
         self.fleet.remove(name)
         del self.sites[name], self._seen[name]
         self._yielding.discard(name)
+        self.removed(name)
 
     def put(self, name: str, event: Event) -> None:
         """Let ``event`` happen to the worker of ``name``, and carry out what follows."""

@@ -89,12 +89,13 @@ class Daemon:
         self._config = config
         self._background = background
         self._notifier = Notifier()
-        self._logs = Logs(places.log_dir)
+        self._logs = Logs(places.log_dir, places.runtime_dir / "output")
         self._runner_dir = launch.lay_out(places.runtime_dir)
         self._processes = LinuxProcesses(
             self._runner_dir, places.report, Locks(places.lock_dir), self._logs, _raise_open_files()
         )
         self._loop = Loop(self._processes, config.starts_at_once)
+        self._loop.removed = self._logs.remove
         self._roster = Roster(config, Goals(places.state_dir), self._loop)
         self._history = History(own_directory(places.state_dir))
         self._book = JobBook(self._loop, self._history, self._logs)
@@ -132,6 +133,7 @@ class Daemon:
         self._processes.close()
         server.close()
         self._book.close()
+        self._logs.close()
         self._control.dismiss()
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._control.everybody_left(), FAREWELL)
@@ -177,6 +179,8 @@ class Daemon:
                 log.warning("%s", problem)
             lines, names = self._roster.reload(config)
             self._book.adjust()
+            for site in config.sites.values():
+                self._logs.adjust(site)
             for line in lines:
                 log.info("reload: %s", line)
             return lines + config.problems, names

@@ -1,4 +1,4 @@
-"""The stacks that a hanging process has written into its log: where in the site's own code it hangs.
+"""The stacks that a hanging process has written: where in the site's own code it hangs.
 
 Their form is that of Python's faulthandler, which writes what is not ASCII as escapes.
 """
@@ -7,7 +7,6 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 READ_LIMIT = 512 * 1024  # bytes of a dump
 _THREAD = re.compile(r"^(Current thread|Thread) 0x([0-9a-f]{1,16})\b.*\(most recent call first\)")
@@ -54,16 +53,6 @@ def where(text: str, thread: int, place: Place) -> str:
             if fits(frame):
                 return f"{_short(frame.file, place)}:{frame.line} {frame.function}"
     return ""
-
-
-def read(path: Path, begin: int) -> str:
-    """Return what stands in the log from ``begin`` on, empty if it cannot be read."""
-    try:
-        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
-            file.seek(begin)
-            return file.read(READ_LIMIT).decode("utf-8", "replace")
-    except OSError:
-        return ""
 
 
 def _frames(text: str, thread: int) -> Iterable[Frame]:

@@ -68,6 +68,7 @@ class Status:
             cpu=round(of_tree.cpu, 2) if of_tree else None,
             failing=is_failing(worker),
             attention=attention(self._book.of(name), *self._loop.instants()),
+            lost_output=self._logs.lost(name),
         )
 
     def _reason(self, name: str) -> str:

@@ -45,7 +45,7 @@ class Desk:
         config = Config(home / "sites.toml", places, sites, [], "", None, 0, ())
         self.loop = thread.do(Loop, self.processes, 0)
         self.roster = Roster(config, Goals(home), self.loop)
-        logs = Logs(home)
+        logs = Logs(home, home / "output")
         self.history = History(own_directory(home))
         self.book = JobBook(self.loop, self.history, logs)
         status = Status(self.loop, logs, self.book)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from linodmgr.stamps import without
 from tests.eventually import eventually
 
 LINODMGR = str(Path(sys.executable).with_name("linodmgr"))
@@ -107,8 +108,7 @@ class Daemon:
 
     def log(self, name: str) -> str:
         """Return what the worker of ``name`` has printed so far."""
-        path = self.home / "log" / f"{name}.log"
-        return path.read_text(errors="replace") if path.exists() else ""
+        return printed(self.home / "log" / f"{name}.log")
 
     def said(self) -> str:
         """Return the last of what the daemon itself has printed."""
@@ -144,3 +144,8 @@ class Daemon:
         unwanted = ("NOTIFY_SOCKET", "DJANGO_SETTINGS_MODULE")
         kept = {key: value for key, value in os.environ.items() if key not in unwanted}
         return {**kept, "LINODMGR_CONFIG": str(self.config), "COLUMNS": "200"}
+
+
+def printed(log: Path) -> str:
+    """Return what stands in the log of a site, without time stamps; nothing if it is not there."""
+    return without(log.read_bytes()).decode(errors="replace") if log.exists() else ""

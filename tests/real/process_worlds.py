@@ -80,12 +80,13 @@ class Linux:
         self.exits: list[tuple[int, int]] = []
         self.logs = runtime / "log"
         self.locks = runtime / "locks"
+        self.pipes = runtime / "output"
         self.logs.mkdir()
         self.locks.mkdir()
         self._runtime = runtime
         self._thread = thread
         self._processes = LinuxProcesses(
-            runtime, runtime / "report", Locks(self.locks), Logs(self.logs), LIMITS
+            runtime, runtime / "report", Locks(self.locks), Logs(self.logs, self.pipes), LIMITS
         )
         self._alive: set[int] = set()
 

@@ -24,6 +24,7 @@ from linodmgr.daemon.loop import Loop
 from linodmgr.daemon.processes import LinuxProcesses
 from linodmgr.daemon.reports import Reports
 from tests.eventually import eventually
+from tests.real.daemon_fixture import printed
 from tests.real.loop_thread import LoopThread, loop_thread
 
 PATIENT = Policy(settle=60.0, start_timeout=60.0, good_run=60.0, backoff_max=60.0)
@@ -64,7 +65,7 @@ class Theatre:
         self.report = home / "report"
         for name in ("log", "locks"):
             (home / name).mkdir()
-        self.logs = Logs(home / "log")
+        self.logs = Logs(home / "log", home / "output")
         processes = LinuxProcesses(home, self.report, Locks(home / "locks"), self.logs, (1024, 4096))
         self.loop = thread.do(Loop, processes, 0)
         self.history = History(own_directory(home), gathered_for)
@@ -125,8 +126,7 @@ class Theatre:
 
     def output(self, name: str) -> str:
         """Return what a worker has printed."""
-        path = self.home / "log" / f"{name}.log"
-        return path.read_text(errors="replace") if path.exists() else ""
+        return printed(self.home / "log" / f"{name}.log")
 
     def connect(self) -> socket.socket:
         """Return a connection of a stranger, which the tests are."""

@@ -213,7 +213,7 @@ def test_a_worker_has_its_own_streams_and_its_lock_and_nothing_else(linux: Linux
 
     descriptors = {entry.name: os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()}
 
-    log = f"{linux.logs}/one.log"
-    assert [descriptors.pop(number) for number in "012"] == ["/dev/null", log, log]
+    pipe = f"{linux.pipes}/one"
+    assert [descriptors.pop(number) for number in "012"] == ["/dev/null", pipe, pipe]
     [lock] = descriptors.values()
     assert lock.startswith(str(linux.locks))

@@ -201,8 +201,8 @@ def test_a_daemon_without_standard_streams_gives_its_workers_theirs(daemon: Daem
 
     eventually((project / "seen.json").exists, "it writes")
     seen = json.loads((project / "seen.json").read_text())
-    log = str(runtime / "log" / "one.log")
-    assert [seen["descriptors"][number] for number in "012"] == ["/dev/null", log, log]
+    pipe = str(runtime / "run" / "output" / "one")
+    assert [seen["descriptors"][number] for number in "012"] == ["/dev/null", pipe, pipe]
     assert "another one (pid" in daemon.cli("start", "--foreground", code=1).stderr, "the lock is whole"
 
 

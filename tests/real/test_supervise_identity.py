@@ -64,7 +64,7 @@ def test_a_worker_has_only_the_descriptors_that_are_meant_for_it(daemon: Daemon,
 
     assert descriptors.pop("0") == "/dev/null"
     for number in ("1", "2"):
-        assert descriptors.pop(number) == f"{runtime}/log/one.log"
+        assert descriptors.pop(number) == f"{runtime}/run/output/one"
     locks = [target for target in descriptors.values() if "/locks/" in target]
     sockets = [target for target in descriptors.values() if target.startswith("socket:")]
     assert len(locks) == 1, "the site's lock"
