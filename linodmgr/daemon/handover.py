@@ -94,8 +94,10 @@ class Handover(Struct, frozen=True, kw_only=True):
 
     def descriptors(self) -> list[int]:
         """Return all that must stay open."""
-        connections = [one.connection for one in (*self.runners, *self.inquirers, *self.clients)]
-        found = [self.lock, self.control, self.report, self.asker, *connections]
+        found = [self.lock, self.control, self.report, self.asker]
+        found += [one.connection for one in self.runners]
+        found += [one.connection for one in self.inquirers]
+        found += [one.connection for one in self.clients]
         return [descriptor for descriptor in found if descriptor >= 0]
 
 

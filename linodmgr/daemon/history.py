@@ -105,8 +105,18 @@ class History:
 
         self._writer.ask(lambda: work(facts()), then)
 
+    async def is_written(self, limit: float = FAREWELL) -> bool:
+        """Write all that waits; return whether the disk has taken it within ``limit`` seconds."""
+        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._flush_all()
+        self._writer.ask(lambda: None, lambda _: None if written.done() else written.set_result(None))
+        return bool((await asyncio.wait([written], timeout=limit))[0])
+
     def close(self, limit: float = FAREWELL) -> None:
-        """Write all that waits, for at most ``limit`` seconds."""
+        """Write all that waits and tell who waits for it, for at most ``limit`` seconds.
+
+        What is noted later is still written.
+        """
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -6,7 +6,8 @@ import socket
 from collections.abc import Callable, Iterable
 
 from linodmgr.core.site import Site
-from linodmgr.daemon.lines import Lines
+from linodmgr.daemon.handover import HandedInquirer
+from linodmgr.daemon.lines import Lines, taken_over
 from linodmgr.protocol import VERSION
 from linodmgr.runner_protocol import Inquiry, decode_report
 
@@ -44,6 +45,17 @@ class Inquiries:
         for one in list(self._asking):
             one.hang_up()
 
+    def hand_over(self) -> list[HandedInquirer]:
+        """Return all who have not got their answer yet."""
+        return [handed for one in self._asking if (handed := one.hand_over())]
+
+    def take_over(self, handed: Iterable[HandedInquirer]) -> None:
+        """Go on with those whom an earlier daemon listened to."""
+        for one in handed:
+            inquirer = Inquirer(self, taken_over(one.connection), one.uid, one.half)
+            self._asking[inquirer] = one.uid
+            inquirer.go_on(one.out)
+
     def site_of(self, directory: str, uid: int) -> str | None:
         """Return the name of the site in ``directory`` if the user may know of it.
 
@@ -74,11 +86,13 @@ class Inquiries:
 class Inquirer:
     """One who asks: a line from it, lines for it, and that is all."""
 
-    def __init__(self, all_of_them: Inquiries, connection: socket.socket, uid: int) -> None:
+    def __init__(
+        self, all_of_them: Inquiries, connection: socket.socket, uid: int, half: bytes = b""
+    ) -> None:
         self._all = all_of_them
         self._connection: socket.socket | None = connection
         self._uid = uid
-        self._lines = Lines()
+        self._lines = Lines(half)
         self._out = b""
         self._end = asyncio.get_running_loop().call_later(all_of_them.patience, self.hang_up)
 
@@ -86,6 +100,20 @@ class Inquirer:
         """Wait for its question."""
         assert self._connection is not None
         asyncio.get_running_loop().add_reader(self._connection, self._hear)
+
+    def go_on(self, out: bytes) -> None:
+        """Say the rest of the answer, or wait for the question."""
+        if out:
+            self._say([out])
+        else:
+            self.listen()
+
+    def hand_over(self) -> HandedInquirer | None:
+        """Return what the next daemon has to know of it."""
+        if self._connection is None:
+            return None
+        where = self._connection.fileno()
+        return HandedInquirer(connection=where, uid=self._uid, half=self._lines.half, out=self._out)
 
     def hang_up(self) -> None:
         """Close the connection, if there is one."""

@@ -8,8 +8,10 @@ from linodmgr.core.job import Hang, Job, Limits
 from linodmgr.core.jobs import SiteJobs
 from linodmgr.core.past import remember
 from linodmgr.core.states import Hung, Running, Starting, Stopping
-from linodmgr.core.told import Definition, End, Run, line
+from linodmgr.core.told import End, Run, line
 from linodmgr.daemon.alarm import Alarm
+from linodmgr.daemon.definitions import definition
+from linodmgr.daemon.handover import HandedBook
 from linodmgr.daemon.history import History
 from linodmgr.daemon.logs import Logs
 from linodmgr.daemon.loop import Loop
@@ -26,7 +28,6 @@ from linodmgr.runner_protocol import (
     PastJob,
     Stalled,
     Tick,
-    ToldJob,
 )
 
 log = logging.getLogger(__name__)
@@ -120,7 +121,7 @@ class JobBook:
             case Ended():
                 self._ended(name, site, report)
             case Jobs(kind=kind, jobs=jobs, first=first, zone=zone):
-                known = site.define(kind, zone, map(_definition, jobs), first=first)
+                known = site.define(kind, zone, map(definition, jobs), first=first)
                 self._history.note_known(name, known)
                 self.due_changed(name)
             case Missed(job=job, due=due, next_run=next_run):
@@ -173,6 +174,16 @@ class JobBook:
         for name in [name for name in self._sites if name not in self._loop.sites]:
             del self._sites[name]
             self._known.discard(name)
+        for name, site in self._sites.items():
+            self._set_alarm(name, site)
+
+    def hand_over(self) -> HandedBook:
+        """Return all that is known; nobody may wait for a past that is being read."""
+        return HandedBook(sites=self._sites, known=self._known, watchdogs=self._watchdogs)
+
+    def take_over(self, handed: HandedBook) -> None:
+        """Know what an earlier daemon knew."""
+        self._sites, self._known, self._watchdogs = handed.sites, handed.known, handed.watchdogs
         for name, site in self._sites.items():
             self._set_alarm(name, site)
 
@@ -266,22 +277,6 @@ def find(site: SiteJobs, wanted: str) -> list[Job]:
     """Return the jobs with this id, else those with this name."""
     known = site.shown()
     return [job for job in known if job.id == wanted] or [job for job in known if job.name == wanted]
-
-
-def _definition(told: ToldJob) -> Definition:
-    return Definition(
-        told.id,
-        told.name,
-        told.schedule,
-        told.interval,
-        told.at,
-        told.next_run,
-        told.last_run,
-        told.enabled,
-        told.why or "",
-        told.text,
-        told.durable,
-    )
 
 
 def _tick(watchdog: float) -> float:

@@ -11,8 +11,13 @@ from linodmgr.protocol import REQUEST_LIMIT
 class Lines:
     """Cuts a stream of bytes into lines of at most REQUEST_LIMIT bytes."""
 
-    def __init__(self) -> None:
-        self._buffer = bytearray()
+    def __init__(self, half: bytes = b"") -> None:
+        self._buffer = bytearray(half)
+
+    @property
+    def half(self) -> bytes:
+        """The beginning of a line whose end has not come yet."""
+        return bytes(self._buffer)
 
     def feed(self, data: bytes) -> list[bytes]:
         """Return the lines that ``data`` completes, without their ends. Raises ValueError: too long."""
@@ -29,6 +34,14 @@ def peer(connection: socket.socket) -> tuple[int, int]:
     raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     pid, uid, _gid = struct.unpack("3i", raw)
     return pid, uid
+
+
+def taken_over(descriptor: int) -> socket.socket:
+    """Return the socket that an earlier program in this process has left open."""
+    found = socket.socket(fileno=descriptor)
+    found.set_inheritable(False)
+    found.setblocking(False)
+    return found
 
 
 def listen(path: Path, mode: int, gid: int | None) -> socket.socket:

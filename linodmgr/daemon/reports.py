@@ -6,11 +6,13 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from linodmgr.core.states import FoundUnhooked
 from linodmgr.core.worker import pid_of
 from linodmgr.daemon import past
 from linodmgr.daemon.dumps import Dumps
+from linodmgr.daemon.handover import HandedInquirer, HandedRunner
 from linodmgr.daemon.inquiries import Inquiries
 from linodmgr.daemon.jobs import JobBook, JobReport
 from linodmgr.daemon.life import Life, event, shown
@@ -91,6 +93,22 @@ class Reports:
         """Return why no hook fits the worker of a site, empty if one may."""
         runner = self._runner_of(name)
         return runner.unhooked if runner else ""
+
+    def hand_over(self) -> tuple[list[HandedRunner], list[HandedInquirer]]:
+        """Return all who are connected."""
+        return [runner.hand_over() for runner in self._runners.values()], self._inquiries.hand_over()
+
+    def take_over(self, runners: Iterable[HandedRunner], inquirers: Iterable[HandedInquirer]) -> None:
+        """Go on with those whom an earlier daemon listened to. The workers and their jobs are known."""
+        for handed in runners:
+            pid = handed.worker
+            runner = self._runners[pid] = Runner(pid)
+            runner.take_over(handed, partial(self._listen_to, pid, runner))
+            if runner.connection is None:
+                self._lose(runner)
+            elif name := self._loop.name_of(pid):
+                self._pace.settle(name)
+        self._inquiries.take_over(inquirers)
 
     def close(self) -> None:
         """Serve nobody any more."""

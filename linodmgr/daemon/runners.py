@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from linodmgr.daemon.ears import Ear
-from linodmgr.daemon.lines import Lines
+from linodmgr.daemon.handover import HandedRunner
+from linodmgr.daemon.lines import Lines, taken_over
 
 OUT_LIMIT = 8 * 1024 * 1024  # bytes that wait for a runner that does not read
 # What a runner may say, in bytes: a burst, and then so much a second. What is more waits in its socket.
@@ -47,6 +48,32 @@ class Runner:
         self.lines, self._out = Lines(), bytearray()
         self.held, self.greeted, self.can_wait, self.ear = None, False, False, None
         asyncio.get_running_loop().add_reader(connection, heard)
+
+    def hand_over(self) -> HandedRunner:
+        """Return what the next daemon has to know to go on with this connection."""
+        return HandedRunner(
+            worker=self.worker,
+            connection=-1 if self.connection is None else self.connection.fileno(),
+            pid=self.pid,
+            half=self.lines.half,
+            out=bytes(self._out),
+            greeted=self.greeted,
+            stacks=self.stacks,
+            unhooked=self.unhooked,
+            garbled=self.garbled,
+            young_until=self.young_until,
+        )
+
+    def take_over(self, handed: HandedRunner, heard: Callable[[], object]) -> None:
+        """Go on where an earlier daemon was."""
+        self.unhooked, self.garbled, self.stacks = handed.unhooked, handed.garbled, handed.stacks
+        self.young_until = handed.young_until
+        if handed.connection < 0:
+            return
+        self.connect(taken_over(handed.connection), handed.pid, heard)
+        self.lines, self.greeted = Lines(handed.half), handed.greeted
+        if handed.out:
+            self.send(handed.out)
 
     def rest(self, ear: Ear) -> None:
         """Be heard by ``ear`` from now on, together with others who can wait."""

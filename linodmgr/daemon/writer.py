@@ -50,6 +50,7 @@ class Writer:
         self._waiting = 0  # bytes
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._answers: SimpleQueue[Callable[[], None]] = SimpleQueue()  # to be called in the loop
         self._loop: asyncio.AbstractEventLoop | None = None
         self._said_at: dict[str, float] = {}  # that the file of a site cannot be written; monotonic
 
@@ -76,13 +77,14 @@ class Writer:
         self._put(answer)
 
     def close(self, limit: float) -> None:
-        """Write what waits, for at most ``limit`` seconds, and end."""
+        """Write what waits and tell who waits for it, for at most ``limit`` seconds, and end."""
         if self._thread is not None:
             self._queue.put(None)
             self._thread.join(limit)
             if self._thread.is_alive():
                 log.warning("cannot write all of the history: the disk does not answer within %g s", limit)
             self._thread = None
+            self._answer()
 
     def _put(self, what: Append | Callable[[], None]) -> None:
         if self._thread is None:
@@ -92,9 +94,17 @@ class Writer:
         self._queue.put(what)
 
     def _call(self, function: Callable[[], None]) -> None:
+        self._answers.put(function)
         with contextlib.suppress(RuntimeError):  # the loop has been closed
             assert self._loop is not None
-            self._loop.call_soon_threadsafe(function)
+            self._loop.call_soon_threadsafe(self._answer)
+
+    def _answer(self) -> None:
+        while not self._answers.empty():
+            try:
+                self._answers.get()()
+            except Exception:  # one who waits must not keep the others from hearing
+                log.exception("what was written or read of the history could not be told")
 
     def _run(self) -> None:
         """Take what waits, as much as there is at once: many lines, one sync."""
