@@ -48,6 +48,20 @@ class Fleet:
         self._workers.setdefault(name, Worker())
         self._policies[name] = policy
 
+    def put(self, name: str, worker: Worker) -> None:
+        """Take over the worker of a site that was taken in, as it is; ``admit`` lets others go on."""
+        self._workers[name] = worker
+        self._note(name, Worker(), worker)
+
+    def queued(self) -> list[str]:
+        """Return who waits for a turn to start, in order."""
+        waiting = dict.fromkeys(self._queue)
+        return [
+            name
+            for name in waiting
+            if name in self._workers and isinstance(self._workers[name].state, Queued)
+        ]
+
     def remove(self, name: str) -> None:
         """Forget a site; its worker must have no process."""
         del self._workers[name], self._policies[name]

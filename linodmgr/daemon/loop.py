@@ -32,7 +32,9 @@ from linodmgr.core.states import (
 )
 from linodmgr.core.worker import is_failing, pid_of
 from linodmgr.daemon.guard import Guard
+from linodmgr.daemon.handover import HandedWorker
 from linodmgr.daemon.spawning import Processes, SpawnError, cause
+from linodmgr.daemon.values import pack
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +74,28 @@ class Loop:
         self.sites[site.name] = site
         self.fleet.add(site.name, site.policy)
         self._seen.setdefault(site.name, Seen(time.monotonic()))
+
+    def take_over(self, name: str, worker: Worker, started: float | None, state_since: float) -> None:
+        """Let the worker of a site that was taken in be what it was under an earlier daemon.
+
+        ``started``: its process, if it has one; both are monotonic. ``pace`` lets all go on.
+        """
+        self.fleet.put(name, worker)
+        self._seen[name] = Seen(state_since, started)
+        if (pid := pid_of(worker)) is not None:
+            self._names[pid] = name
+
+    def hand_over(self) -> list[HandedWorker]:
+        """Return all workers for the next daemon, those that wait for their turn in order."""
+        return [
+            HandedWorker(
+                site=self.sites[name],
+                worker=pack(self.fleet[name]),
+                state_since=self._seen[name].state_since,
+                started=self._seen[name].started,
+            )
+            for name in dict.fromkeys([*self.fleet.queued(), *self.fleet])
+        ]
 
     def remove(self, name: str) -> None:
         """Forget a site whose worker has no process."""
@@ -179,7 +203,7 @@ class Loop:
         if obstacle := self.guard.obstacle(site, lambda: set(self._names)):
             return SpawnFailed(obstacle, Remedy.CHANGE)
         try:
-            pid = self._processes.spawn(site, self._exited)
+            pid = self._processes.spawn(site, self.exited)
         except SpawnError as error:
             if error.in_the_way and all(self._is_stopping(pid) for pid in error.in_the_way):
                 self._yielding.add(site.name)
@@ -192,7 +216,8 @@ class Loop:
     def _is_stopping(self, pid: int) -> bool:
         return pid in self._names and isinstance(self.fleet[self._names[pid]].state, Stopping)
 
-    def _exited(self, pid: int, status: int) -> None:
+    def exited(self, pid: int, status: int) -> None:
+        """Let the end of a worker's process be an event."""
         self.last_words(pid, status)
         name = self._names.pop(pid)
         self._seen[name].started = None

@@ -264,3 +264,23 @@ def test_a_restart_of_all_is_paced() -> None:
     ]
 
     assert orders == [("noi", Spawn())]
+
+
+def test_who_is_taken_over_keeps_slot_deadline_and_place_in_the_queue() -> None:
+    first = fleet_of(*NAMES, starts_at_once=1)
+    all_told(first, Wanted(UP))
+    spawned(first, "noi", now=1.0)
+    first.take("tera", Wanted(DOWN), 1.0)
+    second = fleet_of(*NAMES, starts_at_once=1)
+    assert first.queued() == ["cosi", "amici"]
+
+    for name in (*first.queued(), "noi", "tera"):
+        second.put(name, first[name])
+
+    assert [second[name] for name in NAMES] == [first[name] for name in NAMES]
+    assert second.queued() == ["cosi", "amici"]
+    assert second.deadline() == first.deadline()
+    assert second.admit(2.0) == []
+    assert second.take("noi", BecameReady(), 2.0) == [("cosi", Spawn())]
+    second.remove("amici")
+    assert second.queued() == []
