@@ -20,3 +20,9 @@ def boot() -> str:
     """Return what tells this boot of the machine from every other one: random(4)."""
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
         return file.read().strip()
+
+
+def booted_utc() -> float:
+    """Return when the machine was booted, in seconds since the epoch by its clock of now: proc_stat(5)."""
+    with open("/proc/stat", encoding="ascii") as file:
+        return next((float(line.split()[1]) for line in file if line.startswith("btime ")), 0.0)

@@ -61,6 +61,7 @@ class Loop:
         self.last_words: Callable[[int, int], None] = lambda _pid, _status: None
         self.write_stacks: Callable[[int], None] = lambda _pid: None
         self.removed: Callable[[str], None] = lambda _name: None  # a site is forgotten
+        self.held: Callable[[str], str] = lambda _name: ""  # why a site must not run, whatever its goal
         self._processes = processes
         self._names: dict[int, str] = {}  # by pid
         self._yielding: set[str] = set()  # BLOCKED until workers of ours, on their way out, have ended
@@ -131,6 +132,14 @@ class Loop:
         """Return seconds since the epoch, and monotonic ones."""
         return time.time(), time.monotonic()
 
+    def announce(self, name: str) -> None:
+        """Let all listeners look at ``name``."""
+        for listener in tuple(self.listeners):
+            try:
+                listener(name)
+            except Exception:  # one listener must not keep the others from hearing
+                log.exception("%s: %r could not be told", name, listener)
+
     def is_settled(self, name: str) -> bool:
         """Whether nothing more is to be waited for after a command."""
         worker = self.fleet[name]
@@ -150,8 +159,11 @@ class Loop:
 
     def state_since_utc(self, name: str) -> datetime:
         """When the state of ``name`` was entered."""
-        age = time.monotonic() - self._seen[name].state_since
-        return datetime.now(timezone.utc) - timedelta(seconds=age)
+        return datetime.now(timezone.utc) - timedelta(seconds=self.state_age(name))
+
+    def state_age(self, name: str) -> float:
+        """Seconds since the state of ``name`` was entered."""
+        return time.monotonic() - self._seen[name].state_since
 
     def uptime(self, name: str) -> float | None:
         """Seconds since the process of ``name`` was started, or None if it has none."""
@@ -200,7 +212,7 @@ class Loop:
 
     def _spawn(self, site: Site) -> Spawned | SpawnFailed:
         self._yielding.discard(site.name)
-        if obstacle := self.guard.obstacle(site, lambda: set(self._names)):
+        if obstacle := self.held(site.name) or self.guard.obstacle(site, lambda: set(self._names)):
             return SpawnFailed(obstacle, Remedy.CHANGE)
         try:
             pid = self._processes.spawn(site, self.exited)
@@ -255,8 +267,4 @@ class Loop:
             pid = f" (pid {pid_of(after)})" if isinstance(after.state, Starting) else ""
             mark = " FAILING" if isinstance(after.state, Waiting) and is_failing(after) else ""
             log.info("%s: %s%s%s%s", name, shown.word(after), mark, pid, f": {reason}" if reason else "")
-        for listener in tuple(self.listeners):
-            try:
-                listener(name)
-            except Exception:  # one listener must not keep the others from hearing
-                log.exception("%s: %r could not be told", name, listener)
+        self.announce(name)
