@@ -5,7 +5,10 @@ from pathlib import Path
 
 
 def store(path: Path, content: bytes) -> None:
-    """Put ``content`` in place of the file ``path``, for nobody but us. Raises OSError; then all is as before."""
+    """Put ``content`` in place of the file ``path``, readable by us alone.
+
+    Raises OSError; then all is as before.
+    """
     temporary = path.with_suffix(".new")
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     with open(os.open(temporary, flags, 0o600), "wb") as file:
