@@ -3,13 +3,14 @@
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from linodmgr.core.site import Site
 from linodmgr.core.states import Remedy
 from linodmgr.daemon import rotation
+from linodmgr.daemon.journal import Journal
 from linodmgr.daemon.output import Output
 from linodmgr.daemon.packing import Packer
 from linodmgr.daemon.sitelog import SiteLog
@@ -31,6 +32,7 @@ class Logs:
 
     def __init__(self, directory: Path, pipes: Path, wall: Callable[[], float] = time.time) -> None:
         self.packer = Packer()
+        self._journal = Journal(pipes)
         self._directory = directory
         self._pipes = pipes
         self._wall = wall
@@ -48,6 +50,15 @@ class Logs:
             return output.open()
         except OSError as error:
             raise _failure(f"make the pipe {str(self._pipes / site.name)!r}", error) from error
+
+    def resume(self, sites: Iterable[Site]) -> None:
+        """Write what an earlier daemon of these sites had in its hands when it was killed."""
+        rest = self._journal.open()
+        for site in sites if rest else ():
+            if rest and site.name == rest.name:
+                output = self._output(site.name)
+                output.adjust(site)
+                output.resume(rest)
 
     def attach(self, site: Site) -> None:
         """Go on reading what a worker writes that an earlier daemon has started."""
@@ -81,6 +92,7 @@ class Logs:
         for name in list(self._outputs):
             self.remove(name)
         self.packer.stop()
+        self._journal.close()
 
     def state(self) -> dict[str, Any]:
         """Return what the next daemon has to know, after taking in what there is."""
@@ -96,7 +108,7 @@ class Logs:
     def lost(self, name: str) -> int:
         """Return how many bytes of a site's output were lost since the daemon began."""
         output = self._outputs.get(name)
-        return output.lost if output else 0
+        return output.losses.lost if output else 0
 
     def path(self, name: str) -> Path:
         """Return the log file of a site."""
@@ -140,7 +152,9 @@ class Logs:
         if name not in self._outputs:
             path = self.path(name)
             pipe = self._pipes / name
-            self._outputs[name] = Output(name, SiteLog(path), pipe, self._wall, lambda: self.packer.add(path))
+            self._outputs[name] = Output(
+                name, SiteLog(path), pipe, self._journal, self._wall, lambda: self.packer.add(path)
+            )
         return self._outputs[name]
 
     def _read(self, name: str, begin: int, end: int, least: int) -> bytes:

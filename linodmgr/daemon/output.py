@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from linodmgr.core.site import Site
-from linodmgr.daemon import fifo
+from linodmgr.daemon import fifo, rotation
+from linodmgr.daemon.journal import How, Journal, Rest
+from linodmgr.daemon.losses import Losses
 from linodmgr.daemon.sitelog import SiteLog, reason_of
 from linodmgr.stamps import Clock, begun, stamped
 
 log = logging.getLogger(__name__)
 
-CHUNK = 65536  # bytes read at once
 TURN = 4  # chunks before another site has its turn
 
 
@@ -25,14 +26,19 @@ class Output:
     """One site's pipe and log; ``rotated`` is called when its log was put aside."""
 
     def __init__(
-        self, name: str, file: SiteLog, pipe: Path, wall: Callable[[], float], rotated: Callable[[], None]
+        self,
+        name: str,
+        file: SiteLog,
+        pipe: Path,
+        journal: Journal,
+        wall: Callable[[], float],
+        rotated: Callable[[], None],
     ) -> None:
         self.name = name
         self.file = file
-        self.lost = 0  # bytes, since the daemon began
+        self.losses = Losses(pipe.with_name(f"_lost.{name}"))
         self.began: int | None = None  # where the output of the latest start begins
-        self._unsaid = 0  # of the lost ones, those that its log does not tell of
-        self._why = ""
+        self._journal = journal
         self._path = pipe
         self._pipe = -1
         self._uid = -1
@@ -96,6 +102,7 @@ class Output:
     def discard(self) -> None:
         """Remove the pipe, unless somebody writes into it."""
         self.hang_up()
+        self.losses.forget()
         fifo.discard_if_unused(self._path)
 
     def state(self) -> dict[str, Any]:
@@ -104,9 +111,6 @@ class Output:
             "began": self.began,
             "end": self.file.end,
             "files": self.file.files,
-            "lost": self.lost,
-            "unsaid": self._unsaid,
-            "why": self._why,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -115,7 +119,22 @@ class Output:
         self.began = None if began is None else int(began)
         self.file.end = int(state["end"])
         self.file.files = tuple((int(inode), int(begin)) for inode, begin in state["files"])
-        self.lost, self._unsaid, self._why = int(state["lost"]), int(state["unsaid"]), str(state["why"])
+
+    def resume(self, rest: Rest) -> None:
+        """Write what an earlier daemon had taken out of the pipe when it was killed."""
+        try:
+            if rest.how is None:
+                self._write(rest.chunk)
+                return
+            text = rest.how.before + stamped(rest.chunk, rest.how.stamp, inside=rest.how.inside)
+            written = rest.done + max(rotation.size_of(self.file.path, rest.inode) - rest.size, 0)
+            self.file.open()
+            if self._append(text[written:])[1]:
+                self._lose(len(text) - written, "the daemon was killed")
+        except OSError as error:
+            self._lose(len(rest.chunk), reason_of(error))
+        finally:
+            self.file.close()
 
     def _listen(self, pipe: int) -> None:
         self._pipe = pipe
@@ -129,11 +148,10 @@ class Output:
 
     def _receive(self) -> int:
         """Write what is in the pipe, at most a chunk; return how many bytes that were."""
-        try:
-            chunk = os.read(self._pipe, CHUNK)
-        except BlockingIOError:
-            return 0
-        self._write(chunk)
+        chunk = self._journal.read(self.name, self._pipe)
+        if chunk:
+            self._write(chunk)
+        self._journal.end()
         return len(chunk)
 
     def _write(self, chunk: bytes) -> None:
@@ -143,10 +161,11 @@ class Output:
             self._lose(len(chunk), reason_of(error))
             return
         stamp = self._clock.stamp(self._wall()) if self._clock else b""
-        if self._unsaid:
-            self._resume(chunk, stamp)
+        if self.losses.unsaid:
+            self._recover(chunk, stamp)
             return
         was_inside = self.file.is_inside
+        self._journal.begin(How(was_inside, stamp), self.file.inode, self.file.size)
         text = stamped(chunk, stamp, inside=was_inside) if stamp else chunk
         done, reason = self._append(text)
         if reason:
@@ -161,32 +180,32 @@ class Output:
             while done < len(text) and not reason:
                 if self.file.make_room():
                     self._rotated()
+                self._journal.go_on(self.file.inode, self.file.size, done)
                 count, reason = self.file.append(view[done : self.file.portion(text, done)])
                 done += count
         except OSError as error:
             reason = reason_of(error)
         return done, reason
 
-    def _resume(self, chunk: bytes, stamp: bytes) -> None:
+    def _recover(self, chunk: bytes, stamp: bytes) -> None:
         """Write again after something was lost, and say so first."""
-        words = f"linodmgr: {self._unsaid} bytes of output were lost: {self._why}\n".encode()
+        words = f"linodmgr: {self.losses.unsaid} bytes of output were lost: {self.losses.why}\n".encode()
         try:
             if self.file.make_room():
                 self._rotated()
-            start = b"\n" if self.file.is_inside else b""
-            text = start + stamp + words + stamped(chunk, stamp, inside=False)
+            before = (b"\n" if self.file.is_inside else b"") + stamp + words
+            self._journal.begin(How(False, stamp, before), self.file.inode, self.file.size)
+            text = before + stamped(chunk, stamp, inside=False)
             _, reason = self.file.append(memoryview(text), whole=True)
         except OSError as error:
             reason = reason_of(error)
         if reason:
             self._lose(len(chunk), reason)
             return
-        log.info("%s: its output is written again, %d bytes were lost", self.name, self._unsaid)
-        self._unsaid = 0
+        log.info("%s: its output is written again, %d bytes were lost", self.name, self.losses.unsaid)
+        self.losses.say()
 
     def _lose(self, count: int, reason: str) -> None:
-        if not self._unsaid:
+        if not self.losses.unsaid:
             log.error("%s: its output is being lost: %s", self.name, reason)
-        self.lost += count
-        self._unsaid += count
-        self._why = reason
+        self.losses.add(count, reason)

@@ -64,3 +64,14 @@ def replace(path: Path, plain: int, part: Path) -> bool:
 
 def _is_there(path: Path, number: int) -> bool:
     return os.path.lexists(old(path, number)) or os.path.lexists(old(path, number, PACKED))
+
+
+def size_of(path: Path, inode: int) -> int:
+    """Return the length of the file with this inode, the log at ``path`` or an old one; 0: gone."""
+    places = [path, *(old(path, number) for number in range(1, 4))]
+    for place in places:
+        with contextlib.suppress(OSError):
+            found = os.lstat(place)
+            if found.st_ino == inode:
+                return found.st_size
+    return 0

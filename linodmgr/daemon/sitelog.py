@@ -36,6 +36,16 @@ class SiteLog:
         self._full = 0
         self._file = -1
 
+    @property
+    def inode(self) -> int:
+        """Which file it is that is open."""
+        return self.files[0][0]
+
+    @property
+    def size(self) -> int:
+        """Its length in bytes."""
+        return self._size
+
     def open(self) -> None:
         """Make it possible to append. Raises OSError."""
         if self._file >= 0:
