@@ -6,6 +6,11 @@ import socket
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Protocol
 
+import msgspec
+from msgspec.structs import replace
+
+from linodmgr import __version__
+from linodmgr.daemon.handover import HandedClient
 from linodmgr.daemon.lines import Lines, peer
 from linodmgr.daemon.loop import Loop
 from linodmgr.daemon.roster import Roster
@@ -46,7 +51,7 @@ class Client(asyncio.Protocol):
         self._words: list[str] = []
         self._who = "?"
         self.uid = -1
-        self._task: asyncio.Task[None] | None = None
+        self.task: asyncio.Task[None] | None = None
         self._patience: asyncio.TimerHandle | None = None
         self.is_watching = False
         self.leaving: list[Callable[[], None]] = []  # called when it has gone
@@ -74,8 +79,8 @@ class Client(asyncio.Protocol):
         self._desk.loop.listeners.discard(self._changed)
         for leave in self.leaving:
             leave()
-        if self._task is not None:
-            self._task.cancel()
+        if self.task is not None:
+            self.task.cancel()
 
     def data_received(self, data: bytes) -> None:
         """Take the one request."""
@@ -112,7 +117,7 @@ class Client(asyncio.Protocol):
 
     def run(self, work: Coroutine[Any, Any, None]) -> None:
         """Do what takes time without keeping the others waiting."""
-        self._task = asyncio.get_running_loop().create_task(self._guarded(work))
+        self.task = asyncio.get_running_loop().create_task(self._guarded(work))
 
     def answer(self, answer: Answer) -> None:
         """Send one answer."""
@@ -127,6 +132,8 @@ class Client(asyncio.Protocol):
 
     def finish(self, answer: Answer) -> None:
         """Send the last answer and hang up."""
+        if isinstance(answer, Done):
+            answer = replace(answer, version=__version__)
         self.answer(answer)
         self._transport.close()
 
@@ -165,6 +172,32 @@ class Client(asyncio.Protocol):
             self._desk.loop.listeners.discard(self._changed)
             self._results.sort(key=lambda result: result.site)
             self.finish(Done(self._results, self._words))
+
+    @property
+    def connection(self) -> int:
+        """The descriptor of the connection, -1 if it is closed."""
+        connection: socket.socket = self._transport.get_extra_info("socket")
+        return connection.fileno()
+
+    def hand_over(self) -> HandedClient | None:
+        """Return what the next daemon has to know of it; None if what it waits for will be cut short."""
+        if self._transport.is_closing() or self._transport.get_write_buffer_size():
+            return None
+        if not self._asked:
+            return HandedClient(connection=self.connection, half=self._lines.half)
+        if not self._pending:
+            return None
+        results = msgspec.to_builtins(self._results)
+        waits, lines = tuple(self._pending), tuple(self._words)
+        return HandedClient(connection=self.connection, asked=True, waits=waits, results=results, lines=lines)
+
+    def take_over(self, handed: HandedClient) -> None:
+        """Go on with one whom an earlier daemon listened to."""
+        self._lines, self._asked = Lines(handed.half), handed.asked
+        if handed.asked:
+            self._stop_patience()
+        if handed.waits:
+            self.wait_for(handed.waits, msgspec.convert(handed.results, list[Result]), True, handed.lines)
 
     async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
         try:

@@ -5,7 +5,9 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from linodmgr.daemon.clients import PATIENCE, Client
+from linodmgr.daemon.handover import HandedClient
 from linodmgr.daemon.job_answers import JobAnswers
+from linodmgr.daemon.lines import taken_over
 from linodmgr.daemon.loop import Loop
 from linodmgr.daemon.roster import DISABLED, Roster
 from linodmgr.daemon.status import Status
@@ -24,6 +26,7 @@ from linodmgr.protocol import (
     RunJob,
     Start,
     Stop,
+    Upgrade,
 )
 from linodmgr.protocol import Status as StatusRequest
 
@@ -41,6 +44,10 @@ class Steward(Protocol):
 
     async def list_jobs(self, request: ListJobs) -> Answer:
         """Run the list mode of one site."""
+        ...
+
+    async def upgrade(self, asker: Client) -> None:
+        """Become the daemon that is installed now; that one gives ``asker`` its answer."""
         ...
 
 
@@ -78,6 +85,31 @@ class Control:
             if client.is_watching:
                 client.finish(Done())
 
+    async def part(self, asker: Client, limit: float) -> None:
+        """Send away, within ``limit`` seconds, who cannot be handed over to the next daemon."""
+        for client in tuple(self.clients):
+            if client is not asker and client.hand_over() is None:
+                client.finish(Refused("the daemon is being upgraded: ask again", again=True))
+        tasks = [task for client in self.clients if client is not asker and (task := client.task)]
+        if tasks:
+            await asyncio.wait(tasks, timeout=limit)
+
+    def hand_over(self, asker: Client) -> list[HandedClient]:
+        """Return who goes on with the next daemon, but for ``asker``."""
+        others = [client for client in self.clients if client is not asker]
+        return [handed for client in others if (handed := client.hand_over())]
+
+    async def take_over(self, clients: Iterable[HandedClient]) -> None:
+        """Go on with those whom an earlier daemon listened to."""
+        for handed in clients:
+            (await self.join(handed.connection)).take_over(handed)
+
+    async def join(self, connection: int) -> Client:
+        """Return the one at the other end of an open connection."""
+        loop = asyncio.get_running_loop()
+        _, client = await loop.connect_accepted_socket(lambda: Client(self), taken_over(connection))
+        return client
+
     def connect(self) -> asyncio.Protocol:
         """Return the protocol of one more connection."""
         return Client(self)
@@ -108,6 +140,8 @@ class Control:
                 client.wait_for(self.roster.restart(names), self._disabled(sites, names), wait)
             case Reload(wait):
                 client.run(self._reload(client, wait))
+            case Upgrade():
+                client.run(self.steward.upgrade(client))
             case RunJob(site, job, wait):
                 self.jobs.run(client, self.roster.expand([site]), job, wait=wait)
             case ListJobs():

@@ -17,20 +17,20 @@ class Dumps:
         self._loop = loop
         self._logs = logs
         self._runner_dir = runner_dir
-        self._begins: dict[int, int] = {}  # by the worker's pid
+        self.begins: dict[int, int] = {}  # by the worker's pid
 
     def ask(self, name: str, worker: int, speaker: int, signal_number: int) -> None:
         """Make the process ``speaker`` of a worker write its stacks, by the signal that it told."""
         if not signal_number:
             return
-        self._begins[worker] = self._logs.size(name)
+        self.begins[worker] = self._logs.size(name)
         with contextlib.suppress(OSError):
             if os.getsid(speaker) == worker:  # it is still the process that told us of the signal
                 os.kill(speaker, signal_number)
 
     def forget(self, worker: int) -> int | None:
         """Return where the stacks of a worker that has ended begin, if they were asked for."""
-        return self._begins.pop(worker, None)
+        return self.begins.pop(worker, None)
 
     def where(self, name: str, hang: Hang, begin: int | None) -> str:
         """Return in which line of a site it hung, as its log says since ``begin``; empty if it does not."""

@@ -83,6 +83,10 @@ class Guard:
             self._watched.add((name, pid))
             loop.add_reader(pidfd, self._ended, name, pid, pidfd)
 
+    def hand_over(self) -> list[tuple[str, int]]:
+        """Return whom the next daemon has to ``watch``: sites and pids."""
+        return sorted(self._watched)
+
     def _ended(self, name: str, pid: int, pidfd: int) -> None:
         loop = asyncio.get_running_loop()
         loop.remove_reader(pidfd)

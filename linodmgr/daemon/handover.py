@@ -10,9 +10,11 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from linodmgr.config import Config
 from linodmgr.core.jobs import SiteJobs
 from linodmgr.core.site import Site
 from linodmgr.daemon.live import LiveWorker
+from linodmgr.daemon.values import worker
 
 FORM = 1
 LIMIT = 1 << 30  # bytes of a state that is believed
@@ -85,7 +87,7 @@ class Handover(Struct, frozen=True, kw_only=True):
     live: list[LiveWorker] = []
     book: HandedBook = HandedBook()
     runners: list[HandedRunner] = []
-    dumps: dict[int, int] = {}  # where the stacks of hanging workers begin
+    dumps: dict[int, int] = {}  # where the stacks of hanging workers begin, by pid
     inquirers: list[HandedInquirer] = []
     clients: list[HandedClient] = []
     asker: int = -1  # the descriptor of the client that asked for the upgrade
@@ -104,23 +106,16 @@ class Handover(Struct, frozen=True, kw_only=True):
 _DECODER: msgspec.msgpack.Decoder[Handover] = msgspec.msgpack.Decoder(Handover)
 
 
-def store(state: Handover) -> int:
-    """Return the descriptor of a file in memory that holds ``state``. Raises OSError."""
-    file = os.memfd_create("linodmgr-state", os.MFD_CLOEXEC)
-    try:
-        left = memoryview(msgspec.msgpack.encode(state))
-        while left:
-            left = left[os.write(file, left) :]
-        os.lseek(file, 0, os.SEEK_SET)
-    except OSError:
-        os.close(file)
-        raise
-    return file
+def write(state: Handover, file: int) -> None:
+    """Write ``state`` into the file ``file``. Raises OSError."""
+    left = memoryview(msgspec.msgpack.encode(state))
+    while left:
+        left = left[os.write(file, left) :]
 
 
 def read(file: int) -> Handover:
-    """Return the state in the file ``file``, which is closed. Raises ValueError or OSError."""
-    with open(file, "rb") as stream:
+    """Return the state in the file ``file``. Raises ValueError or OSError."""
+    with open(file, "rb", closefd=False) as stream:
         stream.seek(0)
         state = _DECODER.decode(stream.read(LIMIT))
     if state.form != FORM:
@@ -128,3 +123,20 @@ def read(file: int) -> Handover:
     for site in state.book.sites.values():  # one and the same job stands in both
         site.underway = {name: site.jobs[name] for name in site.underway if name in site.jobs}
     return state
+
+
+def check(state: Handover) -> None:
+    """Take apart all that is handed over as a whole. Raises ValueError."""
+    config_of(state)
+    for one in state.workers:
+        worker(one.worker)
+
+
+def packed(config: Config) -> Any:
+    """Return a configuration as bytes can hold it."""
+    return msgspec.to_builtins(config, enc_hook=str)  # paths are all that msgspec does not know
+
+
+def config_of(state: Handover) -> Config:
+    """Return the configuration that was in use. Raises ValueError."""
+    return msgspec.convert(state.config, Config, dec_hook=lambda kind, text: kind(text))

@@ -9,9 +9,8 @@ import time
 class Notifier:
     """Sends to NOTIFY_SOCKET, if there is one; never blocks, never fails."""
 
-    def __init__(self) -> None:
-        address = os.environ.pop("NOTIFY_SOCKET", "")
-        self._address = "\0" + address[1:] if address.startswith("@") else address
+    def __init__(self, address: str | None = None) -> None:
+        self.address = os.environ.pop("NOTIFY_SOCKET", "") if address is None else address
         self._socket = socket.socket(
             socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
         )
@@ -19,7 +18,7 @@ class Notifier:
     @property
     def is_heard(self) -> bool:
         """Whether anybody listens."""
-        return bool(self._address)
+        return bool(self.address)
 
     def ready(self, status: str) -> None:
         """The sockets are served; also after a reload."""
@@ -38,6 +37,7 @@ class Notifier:
         self._send(f"STOPPING=1\nSTATUS=stopping\nEXTEND_TIMEOUT_USEC={int(seconds * 1_000_000)}")
 
     def _send(self, text: str) -> None:
-        if self._address:
+        if self.address:
+            address = "\0" + self.address[1:] if self.address.startswith("@") else self.address
             with contextlib.suppress(OSError):
-                self._socket.sendto(text.encode(), self._address)
+                self._socket.sendto(text.encode(), address)

@@ -36,6 +36,15 @@ class Roster:
         self._look(wanted)
         self._loop.put_all((site.name, Wanted(Goal.UP)) for site in wanted)
 
+    def take_over(self) -> None:
+        """Go on with the sites of an earlier daemon, which the loop knows; try anew what is BLOCKED."""
+        self._leaving = {name for name in self._loop.sites if name not in self.config.sites}
+        for name in tuple(self._leaving):
+            self._drop_if_gone(name)
+        blocked = [name for name in self._loop.sites if shown.word(self._loop.fleet[name]) == "BLOCKED"]
+        self._look(self._loop.sites[name] for name in blocked)
+        self._loop.put_all((name, Cleared()) for name in blocked)
+
     def expand(self, patterns: Sequence[str]) -> list[str]:
         """Return the names that ``patterns`` stand for. Raises UsageError."""
         return choose(self.config.sites, patterns)
