@@ -31,6 +31,7 @@ DEFAULTS: Mapping[str, Kind] = {
     "nice": settings.whole(-20, 19),
     "memory_max": settings.size(zero=True),
     "open_files": settings.whole(0, 2**30),
+    "oom_score_adjust": settings.whole(-1000, 1000),
     "job_timeout": settings.duration(zero=True),
     "watchdog": settings.duration(zero=True),
     "isolate_jobs": settings.flag,

@@ -77,11 +77,19 @@ def venv_of(site: Site) -> str:
     return os.path.join(site.directory, VENVS[0])
 
 
-def worker(site: Site, runner_dir: Path, report: Path, lock: int, open_files: tuple[int, int]) -> Launch:
+def worker(
+    site: Site,
+    runner_dir: Path,
+    report: Path,
+    lock: int,
+    open_files: tuple[int, int],
+    marks: Mapping[str, str],
+) -> Launch:
     """Return how to start the worker of ``site``.
 
     ``lock`` is the descriptor of the site's lock, to be passed on; ``report`` the daemon's report
-    socket; ``open_files`` the soft and the hard limit for a site that sets none.
+    socket; ``open_files`` the soft and the hard limit for a site that sets none; ``marks`` what its
+    environment has beside the rest, by which its processes are recognized.
     """
     soft, hard = (site.open_files, site.open_files) if site.open_files else open_files
     settings = {
@@ -91,7 +99,17 @@ def worker(site: Site, runner_dir: Path, report: Path, lock: int, open_files: tu
         "lock": str(lock),
         "timeout": f"{site.policy.start_timeout:g}",
     }
-    return _launch(site, runner_dir, settings)
+    return _launch(site, runner_dir, settings, marks)
+
+
+def digest(site: Site) -> str:
+    """Return a checksum of all that the worker of ``site`` is started with, but what is ours in it.
+
+    A worker with another one is not what the configuration wants by now.
+    """
+    start = _launch(site, Path(), {"open-files": str(site.open_files)})
+    told = (start.arguments, sorted(start.environment.items()), sorted(start.identity.items()), site.nice)
+    return f"{zlib.crc32(repr(told).encode(errors='surrogateescape')):08x}"
 
 
 def listing(site: Site, runner_dir: Path) -> Launch:
@@ -99,7 +117,9 @@ def listing(site: Site, runner_dir: Path) -> Launch:
     return _launch(site, runner_dir, {"mode": "list"})
 
 
-def _launch(site: Site, runner_dir: Path, settings: Mapping[str, str]) -> Launch:
+def _launch(
+    site: Site, runner_dir: Path, settings: Mapping[str, str], marks: Mapping[str, str] | None = None
+) -> Launch:
     venv = venv_of(site)
     options = {
         "directory": site.directory,
@@ -115,7 +135,9 @@ def _launch(site: Site, runner_dir: Path, settings: Mapping[str, str]) -> Launch
         "--",
         *site.arguments,
     )
-    return Launch(arguments, environment(site, venv), identity(site))
+    # The marks are at the beginning, where they are soon found, and hold whatever the site sets.
+    marks = marks or {}
+    return Launch(arguments, {**marks, **environment(site, venv), **marks}, identity(site))
 
 
 def environment(site: Site, venv: str) -> dict[str, str]:

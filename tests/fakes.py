@@ -1,12 +1,15 @@
 """The operating system as the tests play it: the same protocol as the real one."""
 
 import signal
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from itertools import count
 
 from linodmgr.core.site import Site
 from linodmgr.core.states import Remedy
+from linodmgr.daemon.contain import Room
+from linodmgr.daemon.live import LiveWorker
 from linodmgr.daemon.spawning import SpawnError
+from linodmgr.daemon.starts import OnExit
 
 
 class FakeProcesses:
@@ -18,10 +21,10 @@ class FakeProcesses:
         self.failing: dict[str, SpawnError] = {}  # by site name
         self.surprises: set[str] = set()  # sites whose spawn goes wrong as nobody has thought of
         self.deaf: set[str] = set()  # sites whose workers ignore the stop signal
-        self._exits: dict[int, Callable[[int, int], None]] = {}
+        self._exits: dict[int, OnExit] = {}
         self._pids = count(1000)
 
-    def spawn(self, site: Site, on_exit: Callable[[int, int], None]) -> int:
+    def spawn(self, site: Site, on_exit: OnExit) -> int:
         """Return the next number. Raises SpawnError as told, or for a site with a problem."""
         if site.problem:
             raise SpawnError(site.problem, Remedy.CHANGE)
@@ -33,6 +36,17 @@ class FakeProcesses:
         self.alive[pid] = site
         self._exits[pid] = on_exit
         return pid
+
+    def adopt(self, live: LiveWorker, on_exit: OnExit) -> None:
+        """Know one more. Raises ProcessLookupError for one that is alive already."""
+        if live.pid in self.alive:
+            raise ProcessLookupError(f"pid {live.pid} is another process by now")
+        self.alive[live.pid] = live.site
+        self._exits[live.pid] = on_exit
+
+    def room_of(self, pid: int) -> Room:
+        """Return a room without walls."""
+        return Room(self.alive[pid].name, "")
 
     def terminate(self, pid: int) -> None:
         """Note it; ``obey`` lets it have its effect."""

@@ -20,6 +20,7 @@ OF_THE_PROCESS = (
     "stop_signal",
     "nice",
     "open_files",
+    "oom_score_adjust",
     "isolate_jobs",
 )
 

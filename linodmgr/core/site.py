@@ -60,6 +60,7 @@ class Site(Struct, frozen=True, kw_only=True):
     nice: int = 0
     open_files: int = 0  # soft and hard limit; 0: those the daemon was started with
     memory_max: int = 0  # bytes; 0: no limit
+    oom_score_adjust: int = 0  # whom the kernel ends first if there is no memory: -1000 to 1000
     job_timeout: float = 0.0  # seconds; 0: none
     watchdog: float = 120.0  # seconds; 0: none
     isolate_jobs: bool = True  # a job that fails does not end the others

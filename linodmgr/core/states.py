@@ -224,7 +224,7 @@ class Exited:
     """The process ended and was reaped. ``cause``: in words, such as "exited with status 1"."""
 
     pid: int
-    status: int  # negative: the signal
+    status: int | None  # negative: the signal; None: nobody knows, which is a death
     cause: str
 
 

@@ -10,7 +10,6 @@ import os
 import re
 import signal
 from collections.abc import Callable, Collection, Iterator
-from pathlib import Path
 
 from linodmgr import cgroups
 from linodmgr.core.site import Site
@@ -43,13 +42,12 @@ class Room:
         self.pid = self.pid or pid
 
     def kill(self) -> None:
-        """Send SIGKILL to all that live here.
+        """Send SIGKILL to the process group of the main process, which nobody has reaped.
 
-        The main process has not been waited for, or else is known to be gone.
+        Whoever has left that group is found by its traces once the main process has ended.
         """
-        for pid in self.pids():
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
 
     def is_empty(self) -> bool:
         """Whether nothing lives here. Looks at all processes of the host where there are no walls."""
@@ -136,8 +134,8 @@ class Cell(Room):
 class Contain:
     """Makes rooms: with walls where this host lets us."""
 
-    def __init__(self, runtime_dir: Path) -> None:
-        self.base = cgroups.find(runtime_dir)
+    def __init__(self, base: str) -> None:
+        self.base = base  # the directory to make groups in, see linodmgr.cgroups; empty: there are none
         self._emptying = Emptying()
 
     def room(self, site: Site | str) -> Room:
@@ -154,11 +152,12 @@ class Contain:
             return Room(name, mark)
         return Cell(name, mark, group, self._emptying)
 
-    def reopen(self, cgroup: str, mark: str, name: str = "") -> Room:
+    def reopen(self, cgroup: str, mark: str, site: Site | str = "") -> Room:
         """Return the room that an earlier daemon made.
 
         Both texts come from a file: a path that cannot be one of ours, least of all our own, is not used.
         """
+        name = site if isinstance(site, str) else site.name
         if not _MARK.fullmatch(mark):
             mark = os.urandom(8).hex()  # nobody bears it
         if _GROUP.fullmatch(cgroup) and os.path.normpath(cgroup) == cgroup and cgroup.endswith(mark):

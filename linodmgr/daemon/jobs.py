@@ -139,7 +139,7 @@ class JobBook:
         self._set_alarm(name, site)
         self._changed(name)
 
-    def worker_ended(self, name: str, status: int, where: Callable[[Hang], str]) -> None:
+    def worker_ended(self, name: str, status: int | None, where: Callable[[Hang], str]) -> None:
         """Settle what was told of a worker that has ended, and keep how it did.
 
         ``where`` says, once it hung, in which line of the site.
@@ -150,7 +150,7 @@ class JobBook:
         place = where(site.dying) if site.dying else ""
         dying = site.dying
         after = "" if uptime is None else f" after {_span(uptime)}"
-        was = "was " if status < 0 else ""
+        was = "was " if status is not None and status < 0 else ""
         for fact in site.worker_ended(f"{was}{words}{after}", wall, place):
             self._history.note(name, fact)
         if dying and site.hang:

@@ -70,6 +70,11 @@ def children() -> list[int]:
     return found
 
 
+def children_of(pid: int) -> list[int]:
+    """Return the children of another process that its main thread has started."""
+    return [int(child) for child in _read(pid, f"task/{pid}/children", None).split()]
+
+
 def processes() -> list[int]:
     """Return all processes of the host."""
     return [int(name) for name in os.listdir("/proc") if name.isdecimal()]

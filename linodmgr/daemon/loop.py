@@ -58,7 +58,7 @@ class Loop:
         self.guard = Guard(lambda name: self.put(name, Cleared()), processes.holders)
         self.listeners: set[Listener] = set()
         # Called before an exit is an event, with pid and status; and to have stacks written.
-        self.last_words: Callable[[int, int], None] = lambda _pid, _status: None
+        self.last_words: Callable[[int, int | None], None] = lambda _pid, _status: None
         self.write_stacks: Callable[[int], None] = lambda _pid: None
         self.removed: Callable[[str], None] = lambda _name: None  # a site is forgotten
         self.held: Callable[[str], str] = lambda _name: ""  # why a site must not run, whatever its goal
@@ -228,7 +228,7 @@ class Loop:
     def _is_stopping(self, pid: int) -> bool:
         return pid in self._names and isinstance(self.fleet[self._names[pid]].state, Stopping)
 
-    def exited(self, pid: int, status: int) -> None:
+    def exited(self, pid: int, status: int | None) -> None:
         """Let the end of a worker's process be an event."""
         self.last_words(pid, status)
         name = self._names.pop(pid)

@@ -10,8 +10,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from linodmgr import launch
+from linodmgr import cgroups, launch
 from linodmgr.config import Config, load
+from linodmgr.daemon.contain import Contain
 from linodmgr.daemon.control import Control
 from linodmgr.daemon.ground import log_to, prepare, undo_surroundings
 from linodmgr.daemon.history import History, own_directory
@@ -92,8 +93,15 @@ class Daemon:
         self._logs = Logs(places.log_dir, places.runtime_dir / "output")
         self._runner_dir = launch.lay_out(places.runtime_dir)
         self._processes = LinuxProcesses(
-            self._runner_dir, places.report, Locks(places.lock_dir), self._logs, _raise_open_files()
+            self._runner_dir,
+            places.report,
+            Locks(places.lock_dir),
+            self._logs,
+            _raise_open_files(),
+            Contain(cgroups.find(places.runtime_dir)),
         )
+        known = self._processes.orphans.ours
+        self._logs.packer.born, self._logs.packer.dead = known.add, known.discard
         self._loop = Loop(self._processes, config.starts_at_once)
         self._loop.removed = self._logs.remove
         self._roster = Roster(config, Goals(places.state_dir), self._loop)
@@ -117,6 +125,8 @@ class Daemon:
         for number in STOP_SIGNALS:
             here.add_signal_handler(number, self.shut_down)
         here.add_signal_handler(signal.SIGHUP, self._reload_soon)
+        self._processes.begin()
+        self._logs.resume(self._config.sites.values())
         reports = Reports(
             self._loop, listen(places.report, 0o666, None), self._book, self._logs, str(self._runner_dir)
         )

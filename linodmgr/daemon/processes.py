@@ -1,145 +1,298 @@
-"""Spawn, signal, reap. The only file that starts workers."""
+"""Spawn, adopt, signal, reap. The only file that starts workers and sees them end."""
 
 import asyncio
 import contextlib
-import errno
 import logging
 import os
-import resource
 import signal
 import subprocess
-from collections.abc import Callable, Collection
+from collections.abc import Collection, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from linodmgr import launch
 from linodmgr.core.site import Site
 from linodmgr.core.states import Remedy
+from linodmgr.daemon import kin
+from linodmgr.daemon.contain import Cell, Contain, Room
 from linodmgr.daemon.keep import Locks
+from linodmgr.daemon.limits import Limits
+from linodmgr.daemon.live import LiveWorker
 from linodmgr.daemon.logs import Logs
+from linodmgr.daemon.orphans import Orphans
 from linodmgr.daemon.spare import Spare
+from linodmgr.daemon.spawner import Spawner
 from linodmgr.daemon.spawning import SpawnError, failure
+from linodmgr.daemon.starts import OnExit, Records, Start
+from linodmgr.daemon.sweep import Sweep
 
 log = logging.getLogger(__name__)
 
-SPARED = 128  # descriptors kept free, so that people can be answered and runners heard
-
 
 class LinuxProcesses:
-    """Real workers; their exits are seen through pidfds, no thread and no SIGCHLD."""
+    """Real workers. Their ends are seen through pidfds, and told when nothing of them is left.
+
+    Without control groups, the end of a worker that nobody has asked to end is told at once, so that it is
+    started again at once, and what is left of it is looked for then.
+    """
 
     def __init__(
-        self, runner_dir: Path, report: Path, locks: Locks, logs: Logs, open_files: tuple[int, int]
+        self,
+        runner_dir: Path,
+        report: Path,
+        locks: Locks,
+        logs: Logs,
+        open_files: tuple[int, int],
+        contain: Contain,
+        records: Records | None = None,
     ) -> None:
-        self._runner_dir = runner_dir
-        self._report = report
+        self.orphans = Orphans(self._all)
+        self._contain = contain
         self._locks = locks
-        self._logs = logs
-        self._open_files = open_files  # limits of a worker whose site sets none: ours are raised
-        self._spare = Spare()
-        self._children: dict[int, int] = {}  # pid → the stop signal that its runner was told
+        self._records = records
+        self._limits = Limits(open_files)
+        self._spare = Spare(self.orphans.ours)
+        self._spawner = Spawner(runner_dir, report, logs, open_files, self._spare)
+        self._sweep = Sweep()
+        self._starts: dict[int, Start] = {}  # by pid; those whose end has not been told
+        self._boot = boot()
+        self._looks = False
 
-    def spawn(self, site: Site, on_exit: Callable[[int, int], None]) -> int:
+    def begin(self) -> None:
+        """Take in what workers leave behind, from now on. In the main thread only."""
+        try:
+            self.orphans.begin()
+        except OSError as error:
+            log.warning("what workers leave behind may go unseen: %s", error)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, self._look_soon)
+
+    def spawn(self, site: Site, on_exit: OnExit) -> int:
         """Return the pid of a new worker. Raises SpawnError."""
         if site.problem or site.identity is None:
             raise SpawnError(site.problem or "no user is known", Remedy.CHANGE)
         lock = self._locks.take(site.directory)
+        room = self._contain.room(site)
         try:
-            _spare(lock)
-            child = self._popen(site, lock)
+            process = self._spawner.spawn(site, lock, room)
+        except SpawnError:
+            room.close()
+            raise
         finally:
             os.close(lock)  # the worker has its own
         try:
-            _watch(child, lambda: self._reap(child, on_exit))
+            pidfd = os.pidfd_open(process.pid)
         except OSError as error:  # nobody would ever know how it ends
-            child.kill()
-            child.wait()
-            raise failure(f"watch pid {child.pid}", error) from error
-        self._children[child.pid] = site.stop_signal
-        self._limit(site, child.pid)
-        return child.pid
+            room.kill()
+            process.kill()
+            process.wait()
+            raise failure(f"watch pid {process.pid}", error) from error
+        self._limits.set(site, process.pid)
+        found = kin.look(process.pid)
+        start = Start(
+            name=site.name,
+            pid=process.pid,
+            started=found.started if found else 0,
+            uid=site.identity.uid,
+            stop_signal=site.stop_signal,
+            room=room,
+            pidfd=pidfd,
+            on_exit=on_exit,
+            process=process,
+        )
+        self._record(site, start)
+        self._watch(start)
+        return process.pid
+
+    def adopt(self, live: LiveWorker, on_exit: OnExit) -> None:
+        """Watch a worker that an earlier daemon has started; one that is our child may have ended.
+
+        Raises ProcessLookupError if it is gone, and OSError.
+        """
+        pidfd = os.pidfd_open(live.pid)
+        found = kin.look(live.pid)
+        is_ours = found is not None and found.parent == os.getpid()
+        if found is None or found.started != live.started or (found.is_dead and not is_ours):
+            os.close(pidfd)
+            raise ProcessLookupError(f"pid {live.pid} is another process by now")
+        site = live.site
+        room = self._contain.reopen(live.cgroup, live.mark, site)
+        room.pid = live.pid
+        if room.cgroup and not room.holds(live.pid):  # no worker of ours has ever been there
+            room = Room(site.name, live.mark)
+            room.pid = live.pid
+        self._watch(
+            Start(
+                name=site.name,
+                pid=live.pid,
+                started=live.started,
+                uid=site.identity.uid if site.identity else -1,
+                stop_signal=site.stop_signal,
+                room=room,
+                pidfd=pidfd,
+                on_exit=on_exit,
+                is_ours=is_ours,
+            )
+        )
 
     def terminate(self, pid: int) -> None:
         """Send the stop signal to the main process only: what a job started may finish."""
-        if pid in self._children:
-            os.kill(pid, self._children[pid])
+        if start := self._starts.get(pid):
+            start.is_asked = True
+            _send(start, start.stop_signal)
 
     def kill(self, pid: int) -> None:
-        """Send SIGKILL to the worker's process group, which is its whole session at first."""
-        if pid in self._children:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(pid, signal.SIGKILL)
-            os.kill(pid, signal.SIGKILL)  # should it have left its group
+        """Send SIGKILL to the worker and to all that it has started."""
+        if start := self._starts.get(pid):
+            start.is_asked = start.is_killed = True
+            if start.room.cgroup or not start.is_over:
+                start.room.kill()
+            _send(start, signal.SIGKILL)
 
-    def close(self) -> None:
-        """Know that nothing will be spawned any more."""
-        self._spare.close()
+    def room_of(self, pid: int) -> Room:
+        """Return where a worker lives, until its end has been told. Raises KeyError."""
+        return self._starts[pid].room
 
     def holders(self, directories: Collection[str]) -> Collection[int]:
         """Return who holds the lock of one of these project directories."""
         return self._locks.holders(directories)
 
-    def _popen(self, site: Site, lock: int) -> subprocess.Popen[bytes]:
-        start = launch.worker(site, self._runner_dir, self._report, lock, self._open_files)
-        output = self._logs.open(site)
+    def close(self) -> None:
+        """Know that nothing will be spawned any more; end what is left of all that was."""
+        self._spare.close()
+        self._sweep.finish()
+        self.orphans.close()
+        self._contain.close()
+
+    def look(self) -> None:
+        """Look for what has become ours, and whether anything is left of those that have ended."""
+        self._looks = False
+        left = self.orphans.look()
+        for start in [start for start in self._starts.values() if start.is_over]:
+            self._settle(start, left.get(start.room.mark, ()))
+        for mark in self._sweep.starts.keys() & left.keys():
+            _kill(left[mark])
+
+    def _look_soon(self) -> None:
+        if not self._looks:
+            self._looks = True
+            asyncio.get_running_loop().call_soon(self.look)
+
+    def _all(self) -> Iterable[Start]:
+        return (*self._starts.values(), *self._sweep.starts.values())
+
+    def _record(self, site: Site, start: Start) -> None:
+        """Let the next daemon know of a worker; its runner still waits for our go."""
         try:
-            if "user" in start.identity and (child := self._spare.become(start, output, lock)):
-                return child
-            return subprocess.Popen(
-                **start.keywords(), stdin=subprocess.DEVNULL, stdout=output, stderr=output, pass_fds=(lock,)
+            if self._records is None:
+                return
+            where = os.stat(site.directory)
+            self._records.write(
+                LiveWorker(
+                    site=site,
+                    pid=start.pid,
+                    started=start.started,
+                    boot=self._boot,
+                    place=(where.st_dev, where.st_ino),
+                    digest=launch.digest(site),
+                    cgroup=start.room.cgroup,
+                    mark=start.room.mark,
+                    runner=str(self._spawner.runner_dir),
+                    since=asyncio.get_running_loop().time(),
+                )
             )
-        except OSError as error:
-            verb = f"execute {start.arguments[0]!r} as {_user(site)}"
-            if isinstance(error, FileNotFoundError) and os.path.lexists(start.arguments[0]):
-                raise SpawnError(f"cannot {verb}: what it needs does not exist", Remedy.RETRY) from error
-            raise failure(verb, error) from error
-        finally:
-            os.close(output)
+        except OSError as error:  # its lock still keeps the site from running twice
+            log.warning("%s: cannot record its worker: %s", site.name, error)
 
-    def _limit(self, site: Site, pid: int) -> None:
-        """Set the limits; the runner waits for our go meanwhile."""
-        limits = (site.open_files, site.open_files) if site.open_files else self._open_files
-        try:
-            resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
-        except (OSError, ValueError) as error:
-            # In some containers not even root may limit another user's process. Lowering is
-            # then left to the runner, which does it in any case.
-            if limits[1] > self._open_files[1]:
-                log.warning("%s: cannot set open_files: %s", site.name, error)
-        try:
-            if site.nice:
-                os.setpriority(os.PRIO_PROCESS, pid, site.nice)
-        except OSError as error:
-            log.warning("%s: cannot set nice: %s", site.name, error)
+    def _watch(self, start: Start) -> None:
+        self._starts[start.pid] = start
+        asyncio.get_running_loop().add_reader(start.pidfd, self._over, start)
 
-    def _reap(self, child: subprocess.Popen[bytes], on_exit: Callable[[int, int], None]) -> None:
-        # While it is a zombie its pid, and so its process group, cannot be anybody else's.
-        # What it left behind would hold the lock and run beside its successor.
+    def _over(self, start: Start) -> None:
+        """Take note that a main process has ended."""
+        asyncio.get_running_loop().remove_reader(start.pidfd)
+        os.close(start.pidfd)
+        start.is_over = True
+        self.look()
+
+    def _settle(self, start: Start, strays: Sequence[int]) -> None:
+        """See that nothing is left of a worker that has ended, then tell its end."""
+        if isinstance(start.room, Cell):
+            self._empty(start, start.room, strays)
+            return
+        _say(start, strays)
+        _kill(strays)
+        if start.is_ours:  # a zombie: its pid, and so its process group, cannot be anybody else's
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(start.pid, signal.SIGKILL)
+        if start.is_asked:
+            if start.room.mark not in self._sweep.starts:
+                self._sweep.add(start, partial(self._tell, start))
+        else:
+            self._sweep.add(start, start.reap)
+            self._tell(start)
+
+    def _empty(self, start: Start, cell: Cell, strays: Sequence[int]) -> None:
+        is_empty = cell.is_empty()
+        if is_empty and not strays:
+            self._tell(start)
+            return
+        _say(start, [*cell.pids(), *strays])
+        if is_empty:  # SIGCHLD will tell when the last of them has ended
+            _kill(strays)
+            return
+        if not start.is_killed:
+            for pid in strays:
+                with contextlib.suppress(OSError):
+                    cell.take(pid)
+        start.is_killed = True
+        cell.kill()
+        _kill(strays)
+        if not start.waits:
+            start.waits = True
+            cell.when_empty(partial(self._emptied, start))
+
+    def _emptied(self, start: Start) -> None:
+        start.waits = False
+        self.look()
+
+    def _tell(self, start: Start) -> None:
+        """Tell the end of a worker."""
+        if start.is_told:
+            return
+        start.is_told = True
+        if self._records is not None:
+            self._records.forget(start.name)
+        try:
+            start.on_exit(start.pid, start.status())
+        finally:  # only now its pid may become another's
+            del self._starts[start.pid]
+            if start.room.mark not in self._sweep.starts:
+                start.reap()
+            start.room.close()
+
+
+def boot() -> str:
+    """Return what tells this boot of the host from others."""
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()
+
+
+def _say(start: Start, pids: Sequence[int]) -> None:
+    """Say once who is left of a worker that has ended by itself."""
+    if pids and not start.is_said and not start.is_killed:
+        start.is_said = True
+        log.info("%s: ending what its worker left behind: %s", start.name, kin.words(pids))
+
+
+def _kill(children: Iterable[int]) -> None:
+    """Kill children of ours, which nobody reaps but we."""
+    for pid in children:
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(child.pid, signal.SIGKILL)
-        status = child.wait()
-        del self._children[child.pid]
-        on_exit(child.pid, status)
+            os.kill(pid, signal.SIGKILL)
 
 
-def _spare(lowest: int) -> None:
-    """Raise SpawnError if ``lowest``, the lowest free descriptor of late, is one of the last."""
-    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if lowest >= limit - min(SPARED, limit // 4):
-        raise failure("start another worker", OSError(errno.EMFILE, ""))
-
-
-def _watch(child: subprocess.Popen[bytes], ended: Callable[[], None]) -> None:
-    """Call ``ended`` once the child is a zombie."""
-    loop = asyncio.get_running_loop()
-    pidfd = os.pidfd_open(child.pid)
-
-    def readable() -> None:
-        loop.remove_reader(pidfd)
-        os.close(pidfd)
-        ended()
-
-    loop.add_reader(pidfd, readable)
-
-
-def _user(site: Site) -> str:
-    return repr(site.identity.user) if site.identity else "nobody"
+def _send(start: Start, number: int) -> None:
+    """Send a signal to the main process, if it is still that."""
+    if not start.is_over:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(start.pidfd, number)

@@ -53,7 +53,7 @@ class Reports:
         self._listening = listening
         self._book = book
         self._runners: dict[int, Runner] = {}
-        self._dumps = Dumps(loop, logs, runner_dir)
+        self.dumps = Dumps(loop, logs, runner_dir)
         self._pace = Pace(loop, book, self._runner_of)
         self._inquiries = Inquiries(loop.sites.values, self._tell_past)
         loop.last_words = self.end
@@ -62,7 +62,7 @@ class Reports:
         book.run_now, book.unhooked = self.run_now, self.unhooked
         self._listen()
 
-    def end(self, pid: int, status: int) -> None:
+    def end(self, pid: int, status: int | None) -> None:
         """Hear what the runner of a dead worker still said, then forget it.
 
         A short-lived one may wait to be accepted when its end is seen.
@@ -77,8 +77,8 @@ class Reports:
             self._drain(pid, runner)
             self._release(name, runner)  # should it have said hello only now
             self._forget(pid)
-        begin = self._dumps.forget(pid)
-        self._book.worker_ended(name, status, lambda hang: self._dumps.where(name, hang, begin))
+        begin = self.dumps.forget(pid)
+        self._book.worker_ended(name, status, lambda hang: self.dumps.where(name, hang, begin))
 
     def run_now(self, name: str, job: str, token: str) -> bool:
         """Tell the runner of a site to run a job; return whether there is one that listens."""
@@ -251,7 +251,7 @@ class Reports:
         """Make the runner of a worker write its stacks; a second later it is killed."""
         name, runner = self._loop.name_of(pid), self._runners.get(pid)
         if name is not None and runner is not None:
-            self._dumps.ask(name, pid, runner.pid, runner.stacks)
+            self.dumps.ask(name, pid, runner.pid, runner.stacks)
 
     def _runner_of(self, name: str) -> Runner | None:
         if name not in self._loop.fleet:

@@ -15,6 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from linodmgr.daemon.contain import Room
 from linodmgr.launch import Launch
 
 WAITING = Path(__file__).with_name("spare_process.py")
@@ -25,14 +26,17 @@ AGAIN_AFTER = 0.5  # seconds until the next one is made, so that nobody's restar
 class Spare:
     """At most one process, root's, that waits to be told whom to become."""
 
-    def __init__(self) -> None:
+    def __init__(self, ours: set[int]) -> None:
+        self._ours = ours  # children that are known; while it waits, it is one of them
         self._process: subprocess.Popen[bytes] | None = None
         self._line: socket.socket | None = None
         self._again: asyncio.TimerHandle | None = None
         self._closed = False
 
-    def become(self, start: Launch, output: int, lock: int) -> "subprocess.Popen[bytes] | None":
+    def become(self, start: Launch, output: int, lock: int, room: Room) -> "subprocess.Popen[bytes] | None":
         """Return the process, now the worker that ``start`` describes; None if there is none to take.
+
+        It is in ``room`` before it executes anything.
 
         Raises OSError like Popen if it could not be executed. In either case the next one is made soon.
         """
@@ -42,10 +46,12 @@ class Spare:
             return None
         with line:
             try:
+                room.take(process.pid)
                 code = _tell(line, _order(start, lock), [output, lock])
             except OSError:  # it was ended by somebody, or does not answer
                 process.kill()
                 process.wait()
+                room.pid = 0
                 return None
         if code:
             process.wait()
@@ -85,6 +91,7 @@ class Spare:
             return
         finally:
             its.close()
+        self._ours.add(self._process.pid)
         self._line = ours
         # It says nothing before it is asked: what can be read is its end.
         asyncio.get_running_loop().add_reader(ours, self._end)
@@ -92,6 +99,8 @@ class Spare:
     def _take(self) -> "tuple[subprocess.Popen[bytes] | None, socket.socket | None]":
         process, line = self._process, self._line
         self._process = self._line = None
+        if process is not None:
+            self._ours.discard(process.pid)
         if line is not None:
             asyncio.get_running_loop().remove_reader(line)
         return process, line

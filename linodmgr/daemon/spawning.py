@@ -3,11 +3,14 @@
 import errno
 import os
 import signal
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import Protocol
 
 from linodmgr.core.site import Site
 from linodmgr.core.states import Remedy
+from linodmgr.daemon.contain import Room
+from linodmgr.daemon.live import LiveWorker
+from linodmgr.daemon.starts import OnExit
 
 SCARCE = {errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT}
 
@@ -25,11 +28,19 @@ class SpawnError(Exception):
 class Processes(Protocol):
     """All that the loop asks of the operating system."""
 
-    def spawn(self, site: Site, on_exit: Callable[[int, int], None]) -> int:
-        """Return the pid of a new worker; ``on_exit(pid, status)`` once it was reaped.
+    def spawn(self, site: Site, on_exit: OnExit) -> int:
+        """Return the pid of a new worker; ``on_exit(pid, status)`` once it has ended.
 
         Raises SpawnError.
         """
+        ...
+
+    def adopt(self, live: LiveWorker, on_exit: OnExit) -> None:
+        """Watch a worker that an earlier daemon has started. Raises ProcessLookupError, OSError."""
+        ...
+
+    def room_of(self, pid: int) -> Room:
+        """Return where a worker lives, until its end has been told. Raises KeyError."""
         ...
 
     def terminate(self, pid: int) -> None:
@@ -52,14 +63,18 @@ def failure(verb: str, error: OSError) -> SpawnError:
     return SpawnError(f"cannot {verb}: {words}", remedy)
 
 
-def cause(status: int) -> str:
+def cause(status: int | None) -> str:
     """Return how a process ended, in words.
 
     >>> cause(1)
     'exited with status 1'
     >>> cause(-9)
     'killed by SIGKILL'
+    >>> cause(None)
+    'ended, nobody saw how'
     """
+    if status is None:
+        return "ended, nobody saw how"
     if status >= 0:
         return f"exited with status {status}"
     try:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from linodmgr.core.site import Identity, Site
+from linodmgr.daemon.contain import Contain
 from linodmgr.daemon.keep import Locks
 from linodmgr.daemon.logs import Logs
 from linodmgr.daemon.processes import LinuxProcesses
@@ -25,7 +26,7 @@ LIMITS = (1024, 4096)
 class World(Protocol):
     """A kind of processes, and what happens to them from outside."""
 
-    exits: list[tuple[int, int]]  # pid and status, as they are told
+    exits: list[tuple[int, int | None]]  # pid and status, as they are told
 
     def spawn(self, directory: str, script: str = SLEEPS, name: str = "", problem: str = "") -> int:
         """Return the pid of a new worker that does what ``script`` says. Raises SpawnError."""
@@ -44,7 +45,7 @@ class Played:
     """Nothing is real."""
 
     def __init__(self, thread: LoopThread) -> None:
-        self.exits: list[tuple[int, int]] = []
+        self.exits: list[tuple[int, int | None]] = []
         self._thread = thread
         self._processes = FakeProcesses()
 
@@ -69,15 +70,15 @@ class Played:
         """Let it be killed by somebody else."""
         self._thread.do(self._processes.exit, pid, -signal.SIGKILL)
 
-    def _told(self, pid: int, status: int) -> None:
+    def _told(self, pid: int, status: int | None) -> None:
         self.exits.append((pid, status))
 
 
 class Linux:
     """Real processes, in directories under ``runtime``."""
 
-    def __init__(self, thread: LoopThread, runtime: Path) -> None:
-        self.exits: list[tuple[int, int]] = []
+    def __init__(self, thread: LoopThread, runtime: Path, base: str = "") -> None:
+        self.exits: list[tuple[int, int | None]] = []
         self.logs = runtime / "log"
         self.locks = runtime / "locks"
         self.pipes = runtime / "output"
@@ -85,8 +86,9 @@ class Linux:
         self.locks.mkdir()
         self._runtime = runtime
         self._thread = thread
+        self._logs = Logs(self.logs, self.pipes)
         self._processes = LinuxProcesses(
-            runtime, runtime / "report", Locks(self.locks), Logs(self.logs, self.pipes), LIMITS
+            runtime, runtime / "report", Locks(self.locks), self._logs, LIMITS, Contain(base)
         )
         self._alive: set[int] = set()
 
@@ -137,6 +139,7 @@ class Linux:
         for pid in self._alive.copy():
             self.kill(pid)
         eventually(lambda: not self._alive, "all have ended")
+        self._thread.do(self._processes.close)
 
     def note(self, directory: str, name: str) -> str:
         """Return what a worker has written into a file of its site, empty if it has not."""
@@ -144,6 +147,6 @@ class Linux:
             return (self._runtime / directory / name).read_text().strip()
         return ""
 
-    def _told(self, pid: int, status: int) -> None:
+    def _told(self, pid: int, status: int | None) -> None:
         self._alive.discard(pid)
         self.exits.append((pid, status))

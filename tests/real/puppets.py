@@ -11,10 +11,12 @@ from pathlib import Path
 import psutil
 from msgspec.structs import replace
 
+from linodmgr import cgroups
 from linodmgr.core import shown
 from linodmgr.core.site import Identity, Policy, Site
 from linodmgr.core.states import Event, Goal, Wanted
 from linodmgr.core.worker import pid_of
+from linodmgr.daemon.contain import Contain
 from linodmgr.daemon.history import History, own_directory
 from linodmgr.daemon.jobs import JobBook
 from linodmgr.daemon.keep import Locks
@@ -66,8 +68,10 @@ class Theatre:
         for name in ("log", "locks"):
             (home / name).mkdir()
         self.logs = Logs(home / "log", home / "output")
-        processes = LinuxProcesses(home, self.report, Locks(home / "locks"), self.logs, (1024, 4096))
-        self.loop = thread.do(Loop, processes, 0)
+        self.processes = LinuxProcesses(
+            home, self.report, Locks(home / "locks"), self.logs, (1024, 4096), Contain(cgroups.find(home))
+        )
+        self.loop = thread.do(Loop, self.processes, 0)
         self.history = History(own_directory(home), gathered_for)
         self.book = JobBook(self.loop, self.history, self.logs)
         self.reports = thread.do(
@@ -145,6 +149,7 @@ class Theatre:
         self.thread.do(self.reports.close)
         self.thread.do(self.book.close)
         self.thread.do(self.history.close)
+        self.thread.do(self.processes.close)
         _, alive = psutil.wait_procs(descendants, timeout=10)
         assert not alive
 

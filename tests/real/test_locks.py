@@ -161,22 +161,17 @@ def test_a_daemon_that_stops_leaves_alone_whom_it_waits_for(daemon: Daemon, one:
     eventually(lambda: not Path(f"/proc/{old}").exists(), "it has ended")
 
 
-def test_a_child_that_holds_the_lock_of_a_dead_worker_is_named_and_waited_for(
-    daemon: Daemon, one: Path
-) -> None:
+def test_a_child_that_holds_the_lock_of_a_dead_worker_is_named_and_ended(daemon: Daemon, one: Path) -> None:
     (one / "manage.py").write_text(FORKS_AND_DIES)
-    daemon.configure(site(one, backoff_max=1000))
+    daemon.configure(site(one))
     daemon.start()
-    child = int(eventually(lambda: (one / "child").exists() and (one / "child").read_text(), "it has forked"))
-    try:
-        eventually(lambda: sites(daemon)["one"].state in ("BACKOFF", "BLOCKED"), "its death is known")
-        start_anew = daemon.cli("start", "one", code=1)
-        assert held_by(child) in start_anew.stdout
-        (one / "manage.py").write_text("import signal\nsignal.pause()\n")
-    finally:
-        os.kill(child, signal.SIGKILL)
+    child = eventually(lambda: (one / "child").exists() and (one / "child").read_text().strip(), "it forks")
+    (one / "manage.py").write_text("import signal\nsignal.pause()\n")
 
     until(daemon, "one", "RUNNING")
+
+    assert f"one: ending what its worker left behind: pid {child} (" in daemon.said()
+    assert not Path(f"/proc/{child}").exists()
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """What the loop may expect of its processes: the same of real ones and of those that tests play."""
 
+import contextlib
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -8,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from linodmgr import cgroups
 from linodmgr.core.states import Remedy
 from linodmgr.daemon.spawning import SpawnError
 from tests.eventually import eventually
@@ -17,21 +20,31 @@ from tests.real.process_worlds import GOES_ON, HAS_A_CHILD, IS_DEAF, Linux, Play
 PROBLEM = "umask: must be octal digits"
 
 
-@pytest.fixture
-def linux(runtime: Path) -> Iterator[Linux]:
-    with loop_thread() as thread:
-        made = Linux(thread, runtime)
+KINDS = ["groups", "no groups"]  # where the host has control groups, and where it has not
+
+
+@pytest.fixture(params=KINDS)
+def linux(runtime: Path, request: pytest.FixtureRequest) -> Iterator[Linux]:
+    with _linux(runtime, request.param) as made:
         yield made
-        made.end_all()
 
 
-@pytest.fixture(params=["played", "linux"])
-def world(request: pytest.FixtureRequest) -> Iterator[World]:
-    if request.param == "linux":
-        yield request.getfixturevalue("linux")
-    else:
+@pytest.fixture(params=["played", *KINDS])
+def world(runtime: Path, request: pytest.FixtureRequest) -> Iterator[World]:
+    if request.param == "played":
         with loop_thread() as thread:
             yield Played(thread)
+    else:
+        with _linux(runtime, request.param) as made:
+            yield made
+
+
+@contextlib.contextmanager
+def _linux(runtime: Path, kind: str) -> Iterator[Linux]:
+    with loop_thread() as thread:
+        made = Linux(thread, runtime, cgroups.find(runtime) if kind == "groups" else "")
+        yield made
+        made.end_all()
 
 
 def test_each_worker_has_a_pid_of_its_own(world: World) -> None:
@@ -186,6 +199,7 @@ def test_a_log_that_cannot_be_written_is_tried_again_soon(linux: Linux) -> None:
 def test_starts_and_ends_leave_no_descriptor_behind(linux: Linux) -> None:
     linux.end(linux.spawn("one"))
     eventually(lambda: linux.exits, "its end is told")
+    gc.collect()  # what earlier tests have left to it
     before = psutil.Process().num_fds()
 
     for _ in range(30):

@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
+from linodmgr.daemon.contain import Room
 from linodmgr.daemon.spare import Spare
 from linodmgr.launch import Launch
 from tests.eventually import eventually
@@ -32,7 +33,7 @@ import asyncio
 from linodmgr.daemon.spare import Spare
 
 async def main():
-    spare = Spare()
+    spare = Spare(set())
     spare._prepare()
     print(spare._process.pid, flush=True)
     await asyncio.Event().wait()
@@ -47,7 +48,8 @@ class Stage:
     def __init__(self, thread: LoopThread, place: Path) -> None:
         self.thread = thread
         self.place = place
-        self.spare: Spare = thread.do(Spare)
+        self.spare: Spare = thread.do(Spare, set())
+        self.room = Room("noi", "0" * 16)
         place.chmod(0o777)
         shutil.copy(SHOWS_ITSELF, place / "worker.py")
 
@@ -64,7 +66,7 @@ class Stage:
     def take(self, start: Launch) -> "subprocess.Popen[bytes] | None":
         """Return what became of the spare process."""
         with open(self.place / "output", "ab") as output, open(self.place / "lock", "ab") as lock:
-            return self.thread.do(self.spare.become, start, output.fileno(), lock.fileno())
+            return self.thread.do(self.spare.become, start, output.fileno(), lock.fileno(), self.room)
 
     def waiting(self) -> int:
         """Return the pid of the spare process, which there will be."""

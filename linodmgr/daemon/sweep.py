@@ -1,0 +1,145 @@
+"""Where there are no control groups: ends what is left of a start, in passes over /proc, a slice at a time."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+from collections.abc import Callable
+
+from linodmgr.daemon import kin
+from linodmgr.daemon.starts import Start
+
+log = logging.getLogger(__name__)
+
+SLICE = 40  # processes that are looked at before something else has its turn
+FINAL_PASSES = 100  # what is still there then hangs in the kernel
+AT_ONCE = 64  # whose ends are waited for at the same time: each costs a descriptor
+
+
+class Sweep:
+    """Goes over the host until a pass finds nothing of any of its starts."""
+
+    def __init__(self) -> None:
+        self.starts: dict[str, Start] = {}  # by mark
+        self._done: dict[str, Callable[[], None]] = {}
+        self._relatives: dict[int, tuple[int, str]] = {}  # pid → when it was started, and the mark
+        self._left: list[int] = []  # to be looked at in this pass
+        self._in_pass: set[str] = set()  # marks of those that were there when it began
+        self._seen: dict[str, list[int]] = {}
+        self._ending: dict[int, int] = {}  # pid → pidfd
+        self._next: asyncio.Handle | None = None
+
+    def add(self, start: Start, done: Callable[[], None]) -> None:
+        """End all that is left of ``start``, then call ``done``."""
+        self.starts[start.room.mark] = start
+        self._done[start.room.mark] = done
+        self._begin_soon()
+
+    def finish(self) -> None:
+        """Do at once what is left to be done."""
+        if self._next is not None:
+            self._next.cancel()
+        for _ in range(FINAL_PASSES):
+            if not self.starts:
+                return
+            self._seen = {}
+            for pidfd in self._ending.values():
+                asyncio.get_running_loop().remove_reader(pidfd)
+                os.close(pidfd)
+            self._ending.clear()
+            before = set(self.starts)
+            for pid in kin.processes():
+                self._look(pid)
+            for mark in before - set(self._seen):
+                self._forget(mark)
+
+    def _begin_soon(self) -> None:
+        if self._next is None and not self._left:
+            self._next = asyncio.get_running_loop().call_soon(self._begin)
+
+    def _begin(self) -> None:
+        self._next = None
+        self._left = sorted(kin.processes(), reverse=True)
+        self._in_pass = set(self.starts)
+        self._seen = {}
+        self._go_on()
+
+    def _go_on(self) -> None:
+        for _ in range(min(SLICE, len(self._left))):
+            self._look(self._left.pop())
+        if self._left:
+            self._next = asyncio.get_running_loop().call_soon(self._go_on)
+        else:
+            self._next = None
+            self._end_of_pass()
+
+    def _end_of_pass(self) -> None:
+        for mark in self._in_pass - set(self._seen):
+            self._forget(mark)
+        if not self.starts:
+            self._relatives.clear()
+        elif not self._ending or self._in_pass != set(self.starts):
+            self._begin_soon()
+
+    def _look(self, pid: int) -> None:
+        found = kin.look(pid)
+        if found is None or found.is_dead or pid == os.getpid():
+            return
+        mark = self._mark(found)
+        if mark:
+            self._relatives[pid] = (found.started, mark)
+            self._end(found, mark)
+
+    def _mark(self, found: kin.Kin) -> str:
+        """Return which of the starts a process belongs to."""
+        for mark, start in self.starts.items():
+            if found.session == start.pid and found.pid != start.pid and not _is_taken(start):
+                return mark
+        if (mark := kin.mark(found.pid)) in self.starts:
+            return mark
+        started, mark = self._relatives.get(found.parent, (0, ""))
+        if mark in self.starts and (parent := kin.look(found.parent)) and parent.started == started:
+            return mark
+        return ""
+
+    def _end(self, found: kin.Kin, mark: str) -> None:
+        try:
+            pidfd = os.pidfd_open(found.pid)
+        except OSError:
+            return
+        again = kin.look(found.pid)
+        if again is None or again.started != found.started:
+            os.close(pidfd)
+            return
+        start = self.starts[mark]
+        if not start.is_killed and mark not in self._seen:
+            log.info("%s: ending what its worker left behind: %s", start.name, kin.words([found.pid]))
+        try:
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        except OSError:  # another user's: nothing can be done
+            os.close(pidfd)
+            return
+        self._seen.setdefault(mark, []).append(found.pid)
+        if len(self._ending) >= AT_ONCE or found.pid in self._ending:
+            os.close(pidfd)
+            return
+        self._ending[found.pid] = pidfd
+        asyncio.get_running_loop().add_reader(pidfd, self._ended, found.pid)
+
+    def _ended(self, pid: int) -> None:
+        pidfd = self._ending.pop(pid)
+        asyncio.get_running_loop().remove_reader(pidfd)
+        os.close(pidfd)
+        if not self._ending:
+            self._begin_soon()
+
+    def _forget(self, mark: str) -> None:
+        del self.starts[mark]
+        self._done.pop(mark)()
+
+
+def _is_taken(start: Start) -> bool:
+    """Whether somebody else has the pid of a main process by now."""
+    leader = kin.look(start.pid)
+    return leader is not None and leader.started != start.started
