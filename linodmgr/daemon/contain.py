@@ -9,12 +9,14 @@ import logging
 import os
 import re
 import signal
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
+from functools import partial
 
 from linodmgr import cgroups
 from linodmgr.core.site import Site
 from linodmgr.daemon import kin
 from linodmgr.daemon.cgroup import Cgroup, Emptying
+from linodmgr.daemon.controller import Controller
 
 log = logging.getLogger(__name__)
 
@@ -137,34 +139,48 @@ class Contain:
     def __init__(self, base: str) -> None:
         self.base = base  # the directory to make groups in, see linodmgr.cgroups; empty: there are none
         self._emptying = Emptying()
+        self._memory: Controller | None = None  # nobody has asked for it yet
 
-    def room(self, site: Site | str) -> Room:
+    def room(self, site: Site) -> Room:
         """Return a fresh room for a start of a site."""
-        name = site if isinstance(site, str) else site.name
         mark = os.urandom(8).hex()
         if not self.base:
-            return Room(name, mark)
+            return Room(site.name, mark)
         group = Cgroup(f"{self.base}/{cgroups.WORKER}{mark}")
         try:
             group.make()
         except OSError as error:
-            log.warning("%s: cannot make %s: %s", name, group.path, error.strerror)
-            return Room(name, mark)
-        return Cell(name, mark, group, self._emptying)
+            log.warning("%s: cannot make %s: %s", site.name, group.path, error.strerror)
+            return Room(site.name, mark)
+        cell = Cell(site.name, mark, group, self._emptying)
+        self.limit(cell, site)
+        return cell
 
-    def reopen(self, cgroup: str, mark: str, site: Site | str = "") -> Room:
+    def reopen(self, cgroup: str, mark: str, site: Site) -> Room:
         """Return the room that an earlier daemon made.
 
         Both texts come from a file: a path that cannot be one of ours, least of all our own, is not used.
         """
-        name = site if isinstance(site, str) else site.name
         if not _MARK.fullmatch(mark):
             mark = os.urandom(8).hex()  # nobody bears it
         if _GROUP.fullmatch(cgroup) and os.path.normpath(cgroup) == cgroup and cgroup.endswith(mark):
             group = Cgroup(cgroup)
             if os.path.exists(f"{cgroup}/cgroup.events"):
-                return Cell(name, mark, group, self._emptying)
-        return Room(name, mark)
+                return Cell(site.name, mark, group, self._emptying)
+        return Room(site.name, mark)
+
+    def limit(self, room: Room, site: Site) -> None:
+        """Set how much memory all that live in a room may use together, where the kernel can count it."""
+        if not site.memory_max or not isinstance(room, Cell) or not self.base:
+            return
+        if self._memory is None:
+            self._memory = Controller("memory", self.base)
+        if not self._memory.is_there:
+            return
+        try:
+            room.group.limit("memory.max", b"%d" % site.memory_max)
+        except OSError as error:
+            log.warning("%s: cannot set memory_max: %s", site.name, error.strerror)
 
     def clear(self, keep: Collection[str]) -> None:
         """Remove groups of earlier daemons but those to ``keep``; what lives there is named and ended."""
@@ -177,21 +193,25 @@ class Contain:
                 continue
             log.warning("ending what an earlier daemon left behind: %s", kin.words(group.pids()))
             group.kill()
-            self._emptying.wait(group, lambda group=group: group.remove())  # type: ignore[misc]
+            self._emptying.wait(group, partial(_remove, group))
 
     def close(self) -> None:
         """Leave nothing behind if nothing lives."""
         self._emptying.close()
-        if self.base:
-            for path in self._groups():
-                Cgroup(path).remove()
-            if os.path.basename(os.path.dirname(self.base)) == "linodmgr":
-                for path in (self.base, os.path.dirname(self.base)):
-                    with contextlib.suppress(OSError):  # another daemon has rooms there
-                        os.rmdir(path)
+        for path in self._groups():
+            Cgroup(path).remove()
+        if os.path.basename(os.path.dirname(self.base)) == "linodmgr":
+            for path in (self.base, os.path.dirname(self.base)):
+                with contextlib.suppress(OSError):  # another daemon has rooms there
+                    os.rmdir(path)
 
-    def _groups(self) -> Iterator[str]:
-        with contextlib.suppress(OSError):
-            for entry in os.listdir(self.base) if self.base else ():
-                if _GROUP.fullmatch(f"{self.base}/{entry}"):
-                    yield f"{self.base}/{entry}"
+    def _groups(self) -> list[str]:
+        try:
+            paths = [f"{self.base}/{entry}" for entry in os.listdir(self.base)] if self.base else []
+        except OSError:
+            return []
+        return [path for path in paths if _GROUP.fullmatch(path)]
+
+
+def _remove(group: Cgroup) -> None:
+    group.remove()

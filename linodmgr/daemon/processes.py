@@ -5,7 +5,6 @@ import contextlib
 import logging
 import os
 import signal
-import subprocess
 from collections.abc import Collection, Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -51,8 +50,8 @@ class LinuxProcesses:
         self._locks = locks
         self._records = records
         self._limits = Limits(open_files)
-        self._spare = Spare(self.orphans.ours)
-        self._spawner = Spawner(runner_dir, report, logs, open_files, self._spare)
+        self.spare = Spare(self.orphans.ours)
+        self._spawner = Spawner(runner_dir, report, logs, open_files, self.spare)
         self._sweep = Sweep()
         self._starts: dict[int, Start] = {}  # by pid; those whose end has not been told
         self._boot = boot()
@@ -120,6 +119,7 @@ class LinuxProcesses:
         if room.cgroup and not room.holds(live.pid):  # no worker of ours has ever been there
             room = Room(site.name, live.mark)
             room.pid = live.pid
+        self._contain.limit(room, site)
         self._watch(
             Start(
                 name=site.name,
@@ -133,6 +133,10 @@ class LinuxProcesses:
                 is_ours=is_ours,
             )
         )
+
+    def clear(self) -> None:
+        """End what earlier daemons have left in groups where no worker of ours lives, after it is said."""
+        self._contain.clear({start.room.cgroup for start in self._starts.values()})
 
     def terminate(self, pid: int) -> None:
         """Send the stop signal to the main process only: what a job started may finish."""
@@ -158,7 +162,7 @@ class LinuxProcesses:
 
     def close(self) -> None:
         """Know that nothing will be spawned any more; end what is left of all that was."""
-        self._spare.close()
+        self.spare.close()
         self._sweep.finish()
         self.orphans.close()
         self._contain.close()
