@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from linodmgr import launch
+from linodmgr.birth import boot
 from linodmgr.core.site import Site
 from linodmgr.core.states import Remedy
 from linodmgr.daemon import kin
@@ -131,12 +132,17 @@ class LinuxProcesses:
                 pidfd=pidfd,
                 on_exit=on_exit,
                 is_ours=is_ours,
+                live=live,
             )
         )
 
     def clear(self) -> None:
         """End what earlier daemons have left in groups where no worker of ours lives, after it is said."""
         self._contain.clear({start.room.cgroup for start in self._starts.values()})
+
+    def hand_over(self) -> list[LiveWorker]:
+        """Return all workers whose end has not been told; the next daemon has to ``adopt`` them."""
+        return [start.live for start in self._starts.values() if start.live is not None]
 
     def terminate(self, pid: int) -> None:
         """Send the stop signal to the main process only: what a job started may finish."""
@@ -187,23 +193,21 @@ class LinuxProcesses:
     def _record(self, site: Site, start: Start) -> None:
         """Let the next daemon know of a worker; its runner still waits for our go."""
         try:
-            if self._records is None:
-                return
             where = os.stat(site.directory)
-            self._records.write(
-                LiveWorker(
-                    site=site,
-                    pid=start.pid,
-                    started=start.started,
-                    boot=self._boot,
-                    place=(where.st_dev, where.st_ino),
-                    digest=launch.digest(site),
-                    cgroup=start.room.cgroup,
-                    mark=start.room.mark,
-                    runner=str(self._spawner.runner_dir),
-                    since=asyncio.get_running_loop().time(),
-                )
+            start.live = LiveWorker(
+                site=site,
+                pid=start.pid,
+                started=start.started,
+                boot=self._boot,
+                place=(where.st_dev, where.st_ino),
+                digest=launch.digest(site),
+                cgroup=start.room.cgroup,
+                mark=start.room.mark,
+                runner=str(self._spawner.runner_dir),
+                since=asyncio.get_running_loop().time(),
             )
+            if self._records is not None:
+                self._records.write(start.live)
         except OSError as error:  # its lock still keeps the site from running twice
             log.warning("%s: cannot record its worker: %s", site.name, error)
 
@@ -273,12 +277,6 @@ class LinuxProcesses:
             if start.room.mark not in self._sweep.starts:
                 start.reap()
             start.room.close()
-
-
-def boot() -> str:
-    """Return what tells this boot of the host from others."""
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-        return file.read().strip()
 
 
 def _say(start: Start, pids: Sequence[int]) -> None:

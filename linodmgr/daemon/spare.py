@@ -61,6 +61,10 @@ class Spare:
     def close(self) -> None:
         """End what waits, and make no other."""
         self._closed = True
+        self.rest()
+
+    def rest(self) -> None:
+        """End what waits, and make no other before one was asked for."""
         if self._again is not None:
             self._again.cancel()
             self._again = None

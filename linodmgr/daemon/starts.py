@@ -37,6 +37,7 @@ class Start:
     pidfd: int
     on_exit: OnExit
     process: "subprocess.Popen[bytes] | None" = None  # None: an earlier daemon made it
+    live: LiveWorker | None = None  # what is recorded of it
     is_ours: bool = True  # our child, so that its pid stays its own until we reap it
     is_over: bool = False  # the main process has ended
     is_told: bool = False
