@@ -27,6 +27,7 @@ COMMANDS = {  # in the order of the help text
     "history": "linodmgr.cli.history",
     "logs": "linodmgr.cli.logs",
     "reload": "linodmgr.cli.reload",
+    "upgrade": "linodmgr.cli.upgrade",
     "check": "linodmgr.cli.check",
     "demo": "linodmgr.cli.demo",
     "completion": "linodmgr.cli.completion",

@@ -14,7 +14,7 @@ def run() -> int:
     modules.setdefault("ssl", None)
     if sys.version_info >= (3, 11):
         modules.setdefault("typing_extensions", None)
-    from linodmgr.daemon.main import main
+    from linodmgr.daemon.entry import main
 
     status = main(sys.argv[1:])
     try:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -25,6 +26,21 @@ def undo_surroundings() -> None:
     for number in signal.valid_signals() - WANTED_IGNORED:
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
+
+
+def raise_open_files() -> tuple[int, int]:
+    """Take as many descriptors as we may; return the limits we were started with."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return soft, hard
+
+
+def let_go_of_the_terminal() -> None:
+    """Send what Python itself may still print to nowhere; our log is a file by now."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nowhere, descriptor)
+    os.close(nowhere)
 
 
 def prepare(places: Places) -> None:

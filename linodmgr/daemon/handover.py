@@ -125,11 +125,11 @@ def read(file: int) -> Handover:
     return state
 
 
-def check(state: Handover) -> None:
-    """Take apart all that is handed over as a whole. Raises ValueError."""
-    config_of(state)
+def check(state: Handover) -> Config:
+    """Take apart all that is handed over as a whole; return the configuration. Raises ValueError."""
     for one in state.workers:
         worker(one.worker)
+    return config_of(state)
 
 
 def packed(config: Config) -> Any:

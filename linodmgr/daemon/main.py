@@ -1,25 +1,25 @@
-"""Wire the parts, run, and return the exit code."""
+"""Wire the parts, and run."""
 
 import asyncio
 import contextlib
 import logging
-import os
-import resource
 import signal
-import sys
-from collections.abc import Sequence
-from pathlib import Path
 
 from linodmgr import cgroups, launch
 from linodmgr.config import Config, load
+from linodmgr.daemon import handover
+from linodmgr.daemon.clients import Client
 from linodmgr.daemon.contain import Contain
 from linodmgr.daemon.control import Control
-from linodmgr.daemon.ground import log_to, prepare, undo_surroundings
+from linodmgr.daemon.ground import (
+    let_go_of_the_terminal,
+    raise_open_files,
+)
 from linodmgr.daemon.history import History, own_directory
 from linodmgr.daemon.job_answers import JobAnswers
 from linodmgr.daemon.jobs import JobBook
-from linodmgr.daemon.keep import Goals, Locks, lock_daemon
-from linodmgr.daemon.lines import listen
+from linodmgr.daemon.keep import Goals, Locks
+from linodmgr.daemon.lines import listen, taken_over
 from linodmgr.daemon.listing import Lister
 from linodmgr.daemon.logs import Logs
 from linodmgr.daemon.loop import Loop
@@ -28,68 +28,30 @@ from linodmgr.daemon.processes import LinuxProcesses
 from linodmgr.daemon.reports import Reports
 from linodmgr.daemon.roster import Roster
 from linodmgr.daemon.status import Status
+from linodmgr.daemon.succession import Parts
 from linodmgr.errors import LinodmgrError
 from linodmgr.protocol import Listing, ListJobs
 
 log = logging.getLogger(__name__)
 
-USAGE = "usage: python -m linodmgr.daemon --config FILE [--background]"
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 FAREWELL = 1.0  # seconds for the last answers to be read
 STOP_MARGIN = 10.0  # seconds beside the longest stop timeout
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Run the daemon until it is asked to stop; return its exit code."""
-    match list(arguments):
-        case ["--config", path]:
-            background = False
-        case ["--config", path, "--background"]:
-            background = True
-        case _:
-            print(USAGE, file=sys.stderr)
-            return 2
-    try:
-        undo_surroundings()
-        return _run(Path(path), background)
-    except LinodmgrError as error:
-        print(f"linodmgr: {error}", file=sys.stderr)
-        return error.exit_code
-    except OSError as error:
-        print(f"linodmgr: cannot start the daemon: {error}", file=sys.stderr)
-        return 1
-
-
-def _run(path: Path, background: bool) -> int:
-    os.umask(0o022)
-    os.chdir("/")
-    config = load(path)
-    prepare(config.places)
-    lock = lock_daemon(config.places.runtime_dir)
-    try:
-        log_to(config.places.log_dir / "_daemon.log" if background else None)
-        for problem in config.problems:
-            log.warning("%s", problem)
-        return asyncio.run(Daemon(config, background).serve())
-    finally:
-        os.close(lock)
-
-
-def _raise_open_files() -> tuple[int, int]:
-    """Take as many descriptors as we may; return the limits we were started with."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return soft, hard
-
-
 class Daemon:
     """All parts of one running daemon."""
 
-    def __init__(self, config: Config, background: bool) -> None:
+    def __init__(
+        self, config: Config, background: bool, lock: int, handed: handover.Handover | None = None
+    ) -> None:
         places = config.places
         self._config = config
         self._background = background
-        self._notifier = Notifier()
+        self._lock = lock
+        self._handed = handed
+        self._open_files = handed.open_files if handed else raise_open_files()
+        self._notifier = Notifier(handed.notify if handed else None)
         self._logs = Logs(places.log_dir, places.runtime_dir / "output")
         self._runner_dir = launch.lay_out(places.runtime_dir)
         self._processes = LinuxProcesses(
@@ -97,7 +59,7 @@ class Daemon:
             places.report,
             Locks(places.lock_dir),
             self._logs,
-            _raise_open_files(),
+            self._open_files,
             Contain(cgroups.find(places.runtime_dir)),
         )
         known = self._processes.orphans.ours
@@ -115,6 +77,7 @@ class Daemon:
         self._reloading: asyncio.Lock
         self._summary: asyncio.Handle | None = None
         self._reload_task: asyncio.Task[None] | None = None
+        self._greeting: asyncio.Task[None] | None = None
 
     async def serve(self) -> int:
         """Serve until everything is stopped; return the exit code."""
@@ -126,17 +89,42 @@ class Daemon:
             here.add_signal_handler(number, self.shut_down)
         here.add_signal_handler(signal.SIGHUP, self._reload_soon)
         self._processes.begin()
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())  # our handlers stand
         self._logs.resume(self._config.sites.values())
-        reports = Reports(
-            self._loop, listen(places.report, 0o666, None), self._book, self._logs, str(self._runner_dir)
+        handed = self._handed
+        report = taken_over(handed.report) if handed else listen(places.report, 0o666, None)
+        control = (
+            taken_over(handed.control) if handed else listen(places.control, 0o660, self._config.group_id)
         )
-        control = listen(places.control, 0o660, self._config.group_id)
+        reports = Reports(self._loop, report, self._book, self._logs, str(self._runner_dir))
+        self._parts = Parts(
+            places=places,
+            lock=self._lock,
+            open_files=self._open_files,
+            control_socket=control,
+            report_socket=report,
+            notifier=self._notifier,
+            processes=self._processes,
+            logs=self._logs,
+            loop=self._loop,
+            roster=self._roster,
+            history=self._history,
+            book=self._book,
+            reports=reports,
+            control=self._control,
+        )
+        if handed:
+            self._parts.take_over(handed)
         server = await here.create_unix_server(self._control.connect, sock=control, backlog=1024)
         self._loop.listeners.add(self._changed)
-        self._roster.begin()
+        if handed:
+            self._greeting = here.create_task(self._parts.greet(handed, self.reload))
+            self._handed = None
+        else:
+            self._roster.begin()
         log.info("serving %s, %s", places.runtime_dir, self._status.summary())
         if self._background:
-            _let_go_of_the_terminal()
+            let_go_of_the_terminal()
         self._notifier.ready(self._status.summary())
         await self._gone.wait()
         reports.close()
@@ -195,9 +183,21 @@ class Daemon:
                 log.info("reload: %s", line)
             return lines + config.problems, names
 
+    async def upgrade(self, asker: Client) -> None:
+        """Become the daemon that is installed now. Raises LinodmgrError if it cannot be; we go on then."""
+        await asyncio.shield(self._upgrade(asker))  # even if the client goes away
+
     async def list_jobs(self, request: ListJobs) -> Listing:
         """Run the list mode of one site."""
         return await self._lister.listing(self._roster.config.sites[request.site], request.time_limit)
+
+    async def _upgrade(self, asker: Client) -> None:
+        async with self._reloading:
+            try:
+                await self._parts.upgrade(asker)
+            except LinodmgrError as error:
+                log.error("%s; this daemon goes on", error)
+                raise
 
     def _reload_soon(self) -> None:
         async def reload() -> None:
@@ -221,11 +221,3 @@ class Daemon:
     def _end_if_all_stopped(self) -> None:
         if self._control.closing and self._roster.is_gone():
             self._gone.set()
-
-
-def _let_go_of_the_terminal() -> None:
-    """Send what Python itself may still print to nowhere; our log is a file by now."""
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        os.dup2(nowhere, descriptor)
-    os.close(nowhere)

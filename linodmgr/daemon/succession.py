@@ -3,13 +3,14 @@
 import asyncio
 import logging
 import socket
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from linodmgr import __version__
 from linodmgr.daemon import handover, upgrade
 from linodmgr.daemon.clients import Client
 from linodmgr.daemon.control import Control
-from linodmgr.daemon.handover import Handover
+from linodmgr.daemon.handover import HandedClient, Handover
 from linodmgr.daemon.history import History
 from linodmgr.daemon.jobs import JobBook
 from linodmgr.daemon.live import LiveWorker
@@ -90,6 +91,24 @@ class Parts:
             self.loop.guard.watch(name, [pid])
         self.roster.take_over()
         self.loop.pace(self.roster.config.starts_at_once)
+
+    async def greet(
+        self, state: Handover, reload: Callable[[], Awaitable[tuple[list[str], list[str]]]]
+    ) -> None:
+        """Answer the clients of an earlier daemon; the configuration may be another by now."""
+        await self.control.take_over(state.clients)
+        asker = None
+        if state.asker >= 0:
+            asker = await self.control.join(state.asker)
+            asker.take_over(HandedClient(connection=state.asker, asked=True))
+        names: list[str] = []
+        try:
+            lines, names = await reload()
+        except LinodmgrError as error:
+            lines = [*str(error).splitlines(), "the old configuration is kept"]
+        if asker is not None:
+            now = f"the daemon runs version {__version__} now, {state.version} before"
+            asker.wait_for(names, [], True, [now, *(lines if len(lines) > 1 else ())])
 
     def _adopt(self, live: LiveWorker) -> None:
         name = live.site.name

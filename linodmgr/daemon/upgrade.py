@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from linodmgr import __version__
+from linodmgr import __version__, launch
 from linodmgr.config import load
 from linodmgr.daemon import handover
+from linodmgr.daemon.ground import prepare
 from linodmgr.daemon.handover import Handover
 from linodmgr.errors import LinodmgrError
 
@@ -38,9 +39,12 @@ def rehearse(config: Path, file: int) -> int:
     """
     load(config)
     try:
-        handover.check(handover.read(file))
+        state = handover.read(file)
+        places = handover.check(state).places
     except (ValueError, RecursionError) as error:
         raise LinodmgrError(f"what the running daemon hands over is not understood: {error}") from error
+    prepare(places)
+    launch.lay_out(places.runtime_dir)
     print(__version__)
     return 0
 
@@ -119,12 +123,17 @@ async def _ends(pid: int, seconds: float) -> bool:
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[None] = loop.create_future()
     pidfd = os.pidfd_open(pid)
-    loop.add_reader(pidfd, lambda: ended.done() or ended.set_result(None))
+    loop.add_reader(pidfd, _set, ended)
     try:
         return bool((await asyncio.wait([ended], timeout=seconds))[0])
     finally:
         loop.remove_reader(pidfd)
         os.close(pidfd)
+
+
+def _set(ended: "asyncio.Future[None]") -> None:
+    if not ended.done():
+        ended.set_result(None)
 
 
 def _text(file: int) -> str:
