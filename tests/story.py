@@ -12,6 +12,7 @@ from linodmgr.core.states import (
     FoundUnhooked,
     Goal,
     Hung,
+    Outgrown,
     Remedy,
     RestartWanted,
     Said,
@@ -90,6 +91,9 @@ class Story:
 
     def hung(self, reason: str = "it hung", at: float | None = None) -> "Story":
         return self.tell(Hung(reason), at)
+
+    def outgrown(self, reason: str = "uses 600M", at: float | None = None) -> "Story":
+        return self.tell(Outgrown(reason), at)
 
     def exited(self, status: int = 1, at: float | None = None) -> "Story":
         """Let its process end; ``status`` is negative for a signal."""

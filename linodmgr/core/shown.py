@@ -62,8 +62,8 @@ def reason(worker: Worker, now: float) -> str:
             return f"{why}, next try in {seconds(retry_at - now)}"
         case Blocked(why, retry_at):
             return why if retry_at == math.inf else f"{why}, next try in {seconds(retry_at - now)}"
-        case Stopping(death=death) if death:
-            return death
+        case Stopping(death=death, why=why) if death or why:
+            return death or why
         case Stopping(killed=True):
             return "killed, its end is awaited"
         case Stopping(kill_at=kill_at):

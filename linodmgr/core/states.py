@@ -115,7 +115,7 @@ class Stopping:
 
     ``death`` is the reason if the end counts as a death, else empty; ``hung``: it was
     found hanging, and its stacks are being written until then. ``killed``: it was, and
-    its end is on its way.
+    its end is on its way. ``why``: what it is started again for, if nobody has wished it.
     """
 
     pid: int
@@ -124,6 +124,7 @@ class Stopping:
     death: str = ""
     hung: bool = False
     killed: bool = False
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +221,13 @@ class Hung:
 
 
 @dataclass(frozen=True, slots=True)
+class Outgrown:
+    """It uses more memory than it may."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Exited:
     """The process ended and was reaped. ``cause``: in words, such as "exited with status 1"."""
 
@@ -249,6 +257,7 @@ Event = (
     | FoundUnhooked
     | Said
     | Hung
+    | Outgrown
     | Exited
     | Cleared
     | Tick

@@ -21,6 +21,7 @@ from linodmgr.core.states import (
     Goal,
     Hooks,
     Hung,
+    Outgrown,
     Queued,
     RestartWanted,
     Running,
@@ -59,6 +60,8 @@ def step(worker: Worker, event: Event, now: float, policy: Policy, jitter: float
             return _hear(worker, event, at), ()
         case Hung(reason):
             return _hang(worker, reason, at)
+        case Outgrown(reason):
+            return _outgrow(worker, reason, at)
         case Exited():
             return exited(worker, event, at)
         case Cleared():
@@ -205,6 +208,20 @@ def _hang(worker: Worker, reason: str, at: Circumstances) -> Outcome:
         case Starting() | Running():
             hung = Stopping(state.pid, state.since, at.now + DUMP_SECONDS, reason, hung=True)
             return replace(worker, state=hung), (Dump(state.pid),)
+        case Stopped() | Queued() | Spawning() | Waiting() | Stopping() | Finished() | Blocked():
+            return worker, ()  # known too late, or its end is on its way already
+        case _:
+            assert_never(state)
+
+
+def _outgrow(worker: Worker, reason: str, at: Circumstances) -> Outcome:
+    """Return what follows when it has become too big: a new process, once its job has ended; no death."""
+    state = worker.state
+    match state:
+        case Starting() | Running():
+            kill_at = at.now + at.policy.stop_timeout
+            stopping = Stopping(state.pid, state.since, kill_at, why=reason)
+            return replace(worker, state=stopping, restarts=worker.restarts + 1), (Terminate(state.pid),)
         case Stopped() | Queued() | Spawning() | Waiting() | Stopping() | Finished() | Blocked():
             return worker, ()  # known too late, or its end is on its way already
         case _:

@@ -15,7 +15,6 @@ from linodmgr.daemon.handover import HandedBook
 from linodmgr.daemon.history import History
 from linodmgr.daemon.logs import Logs
 from linodmgr.daemon.loop import Loop
-from linodmgr.daemon.spawning import cause
 from linodmgr.daemon.wishes import Wishes
 from linodmgr.runner_protocol import (
     Begun,
@@ -52,6 +51,7 @@ class JobBook:
         # The runner of a site may have said something that nobody has read yet.
         self.hear_first: Callable[[str], None] = lambda _name: None
         self.due_changed: Callable[[str], None] = lambda _name: None  # of a run that has to be stored
+        self.ticked: Callable[[str], None] = lambda _name: None  # a runner told that its loop goes on
         self._loop = loop
         self._history = history
         self._logs = logs
@@ -115,6 +115,7 @@ class JobBook:
             case Tick(lost=lost):
                 site.tick(lost)
                 self._set_alarm(name, site)
+                self.ticked(name)
                 return
             case Begun():
                 self._begun(name, site, report, stored)
@@ -146,7 +147,7 @@ class JobBook:
         """
         wall, _ = self._loop.instants()
         site, uptime = self.of(name), self._loop.uptime(name)
-        words = cause(status)
+        words = ended = self._loop.cause(name, status)
         place = where(site.dying) if site.dying else ""
         dying = site.dying
         after = "" if uptime is None else f" after {_span(uptime)}"
@@ -157,8 +158,8 @@ class JobBook:
             what = site.jobs[dying.job].name if dying.job in site.jobs else "its loop"
             words = f"{what} {site.hang.words()}: {words}"
             log.warning("%s: %s", name, words)
-        elif isinstance(self._loop.fleet[name].state, Stopping):
-            words = f"{words}, as it was asked to end"
+        elif isinstance(state := self._loop.fleet[name].state, Stopping):
+            words = f"{words}, as it was asked to end{f': it {state.why}' if state.why else ''}"
         begin, end = self._logs.begin(name), self._logs.size(name)
         self._history.note_exit(
             name,
@@ -166,7 +167,7 @@ class JobBook:
             lambda: tuple(self._logs.between(name, begin, end, OUTPUT_LINES)),
         )
         self._watchdogs.pop(name, None)
-        self.wishes.died(name, f"its worker {was}{cause(status)}", lambda job: _error(site, job))
+        self.wishes.died(name, f"its worker {was}{ended}", lambda job: _error(site, job))
         self._changed(name)
 
     def adjust(self) -> None:

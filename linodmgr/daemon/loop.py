@@ -4,6 +4,7 @@ import asyncio
 import logging
 import math
 import random
+import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -20,6 +21,7 @@ from linodmgr.core.states import (
     Cleared,
     Event,
     Exited,
+    Outgrown,
     Remedy,
     Spawned,
     SpawnFailed,
@@ -231,9 +233,17 @@ class Loop:
     def exited(self, pid: int, status: int | None) -> None:
         """Let the end of a worker's process be an event."""
         self.last_words(pid, status)
+        words = self.cause(self._names[pid], status)
         name = self._names.pop(pid)
         self._seen[name].started = None
-        self.put(name, Exited(pid, status, cause(status)))
+        self.put(name, Exited(pid, status, words))
+
+    def cause(self, name: str, status: int | None) -> str:
+        """Return how the worker of ``name`` has just ended, in words."""
+        words, pid = cause(status), pid_of(self.fleet[name])
+        if pid is None or status != -signal.SIGKILL or not self._processes.room_of(pid).killed_for_memory():
+            return words
+        return f"{words}: no memory was left within memory_max"
 
     def _tick(self) -> None:
         if self._timer is not None:
@@ -259,6 +269,8 @@ class Loop:
         after = self.fleet[name]
         if isinstance(event, Exited):
             log.info("%s: %s (pid %d)", name, event.cause, event.pid)
+        elif isinstance(event, Outgrown) and after is not before:
+            log.warning("%s: %s: it is started again once its job has ended", name, event.reason)
         if type(before.state) is type(after.state):
             return
         self._seen[name].state_since = now

@@ -23,6 +23,7 @@ from linodmgr.daemon.lines import listen, taken_over
 from linodmgr.daemon.listing import Lister
 from linodmgr.daemon.logs import Logs
 from linodmgr.daemon.loop import Loop
+from linodmgr.daemon.memory import Memory
 from linodmgr.daemon.notify import Notifier
 from linodmgr.daemon.processes import LinuxProcesses
 from linodmgr.daemon.reports import Reports
@@ -69,6 +70,7 @@ class Daemon:
         self._roster = Roster(config, Goals(places.state_dir), self._loop)
         self._history = History(own_directory(places.state_dir))
         self._book = JobBook(self._loop, self._history, self._logs)
+        self._book.ticked = Memory(self._loop, self._processes).look
         self._status = Status(self._loop, self._logs, self._book)
         answers = JobAnswers(self._loop, self._book, self._history, self._logs)
         self._control = Control(self._loop, self._roster, self._status, answers, self)

@@ -75,7 +75,9 @@ class Orphans:
         left: dict[str, list[int]] = {}
         is_sure = True
         by_mark: dict[str, Start] = {}
-        for pid in kin.children():
+        children = kin.children()
+        self._strangers.intersection_update(children)
+        for pid in children:
             if pid in known or pid in self.ours:
                 continue
             by_mark = by_mark or {start.room.mark: start for start in starts}
@@ -85,15 +87,16 @@ class Orphans:
             start, mark = _start_of(found, by_mark)
             if found.is_dead:
                 if (start or mark or pid in self._strangers or self._is_old(pid)) and _reap(pid, 0.0):
-                    self._strangers.discard(pid)
                     is_sure = False
             elif start is not None and start.is_over:
                 left.setdefault(start.room.mark, []).append(pid)
             elif start is not None:
                 _settle(pid, start)
+            elif pid in self._strangers:
+                continue
             elif mark and mark != self._our_mark:
                 self._end(pid, "a worker that has ended")
-            elif pid not in self._strangers and self._is_old(pid) and not _may_belong(found, starts):
+            elif self._is_old(pid) and not _may_belong(found, starts):
                 self._end(pid, "somebody")
         return left, is_sure
 

@@ -74,7 +74,6 @@ def test_keys_that_have_no_effect_yet_are_said_to_have_none() -> None:
     late = EXAMPLE.read_text().partition("take effect only in a later release")[2].partition("#[[site]]")[0]
 
     assert KEY.findall(late) == [
-        "memory_max",
         "log_max_bytes",
         "log_keep",
         "notify",

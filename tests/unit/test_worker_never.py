@@ -21,6 +21,7 @@ from linodmgr.core.states import (
     Goal,
     Hung,
     Lacking,
+    Outgrown,
     Queued,
     Remarking,
     Remedy,
@@ -156,6 +157,10 @@ class AnyHistory(Host, RuleBasedStateMachine):
     @rule(name=SITES)
     def a_worker_is_found_hanging_perhaps_a_dead_one(self, name: str) -> None:
         self.happens(name, Hung("its loop hung"))
+
+    @rule(name=SITES)
+    def a_worker_is_found_too_big_perhaps_a_dead_one(self, name: str) -> None:
+        self.happens(name, Outgrown("uses 600M"))
 
     @rule(name=SITES)
     def what_was_in_the_way_ends(self, name: str) -> None:
