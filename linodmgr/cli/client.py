@@ -11,12 +11,23 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from linodmgr import protocol
+from linodmgr.cli import versions
 from linodmgr.errors import DaemonNotRunning, LinodmgrError
 
 CONNECT_LIMIT = 5  # seconds; longer only if very many wait
 ANSWER_WITHIN = 10.0  # seconds, for what the daemon answers at once
 SERVICE_SOCKET = Path("/run/linodmgr/control")
 PIECE = 65536  # bytes read at once
+# Asked twice, they do the same.
+HARMLESS = (
+    protocol.Status,
+    protocol.Jobs,
+    protocol.History,
+    protocol.ListJobs,
+    protocol.Start,
+    protocol.Stop,
+    protocol.Reload,
+)
 
 
 class NoPermission(LinodmgrError):
@@ -43,6 +54,10 @@ class Refusal(LinodmgrError):
         self.exit_code = exit_code
 
 
+class Upgraded(LinodmgrError):
+    """The daemon became another version and could not take us along; what was asked for goes on."""
+
+
 def ask(
     control: Path, request: protocol.Request, within: float | None = ANSWER_WITHIN
 ) -> Iterator[protocol.Answer]:
@@ -52,8 +67,18 @@ def ask(
     Raises DaemonNotRunning, StaleSocket, NoPermission, OtherVersion, Refusal (for the answer Refused)
     or LinodmgrError.
     """
-    with connect(control) as connection:
-        yield from converse(connection, control, request, within)
+    while True:
+        told = False
+        with connect(control) as connection:
+            try:
+                for answer in converse(connection, control, request, within):
+                    told = told or not isinstance(answer, protocol.Progress)
+                    yield answer
+            except Upgraded:
+                if told or not isinstance(request, HARMLESS):
+                    raise
+            else:
+                return
 
 
 def connect(control: Path) -> socket.socket:
@@ -80,7 +105,9 @@ def converse(
             while line := lines.readline(protocol.ANSWER_LIMIT):
                 answer = _decode(control, line)
                 if isinstance(answer, protocol.Refused):
-                    raise Refusal(answer.reason, answer.exit_code)
+                    raise _refusal(answer)
+                if isinstance(answer, protocol.Snapshot | protocol.Done):
+                    versions.compare(answer.version, is_upgraded=isinstance(request, protocol.Upgrade))
                 yield answer
                 if isinstance(answer, protocol.Done):
                     return
@@ -129,7 +156,7 @@ def overhear(
         for line in lines:
             answer = _decode(control, bytes(line))
             if isinstance(answer, protocol.Refused):
-                raise Refusal(answer.reason, answer.exit_code)
+                raise _refusal(answer)
             yield answer
             if isinstance(answer, protocol.Done):
                 return
@@ -145,6 +172,12 @@ def pid_of(connection: socket.socket) -> int:
     size = struct.calcsize("3i")
     pid, _uid, _gid = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
     return int(pid)
+
+
+def _refusal(refused: protocol.Refused) -> LinodmgrError:
+    if refused.again:
+        return Upgraded("the daemon has been upgraded meanwhile; what was asked for goes on")
+    return Refusal(refused.reason, refused.exit_code)
 
 
 def _send(connection: socket.socket, line: bytes) -> None:

@@ -26,19 +26,26 @@ def follow(control: Path, sites: tuple[str, ...], choice: Choice, as_json: bool)
 
     No site is asked: of one without a worker it is shown what the daemon remembers.
     """
-    with _shower(as_json) as show, client.connect(control) as connection:
+    with _shower(as_json) as show:
         picture = _Picture(choice, show)
-        request = Jobs(sites, watch=True)
-        try:
-            for answer in client.overhear(connection, control, request, picture.pause):
-                if isinstance(answer, SiteJobs):
-                    picture.add(answer)
-                else:
-                    picture.show()
-        except client.DaemonGone:
-            picture.show()
-            raise
-    raise client.gone(control)
+        while True:
+            try:
+                _hear(control, Jobs(sites, watch=True), picture)
+            except client.DaemonGone:
+                picture.show()
+                raise
+            except client.Upgraded:  # the next daemon goes on
+                continue
+            raise client.gone(control)
+
+
+def _hear(control: Path, request: Jobs, picture: "_Picture") -> None:
+    with client.connect(control) as connection:
+        for answer in client.overhear(connection, control, request, picture.pause):
+            if isinstance(answer, SiteJobs):
+                picture.add(answer)
+            else:
+                picture.show()
 
 
 class _Picture:
