@@ -47,6 +47,7 @@ class Client(asyncio.Protocol):
         self._lines = Lines()
         self._asked = False
         self._pending: set[str] = set()
+        self._waits_for: dict[str, str] = {}  # what was told of sites that a stop waits for
         self._results: list[Result] = []
         self._words: list[str] = []
         self._who = "?"
@@ -76,7 +77,7 @@ class Client(asyncio.Protocol):
         self._stop_patience()
         self._desk.clients.discard(self)
         self._desk.left.set()
-        self._desk.loop.listeners.discard(self._changed)
+        self._stop_listening()
         for leave in self.leaving:
             leave()
         if self.task is not None:
@@ -144,6 +145,7 @@ class Client(asyncio.Protocol):
         self._results, self._words = results, list(lines)
         self._pending = set(names)
         self._desk.loop.listeners.add(self._changed)
+        self._desk.status.book.watchers.add(self._jobs_changed)
         for name in sorted(self._pending):
             if wait:
                 self._changed(name)
@@ -155,21 +157,40 @@ class Client(asyncio.Protocol):
         if name not in self._pending:
             return
         if name in self._desk.loop.fleet:
-            self.answer(self._desk.status.progress(name))
+            if self._desk.roster.waits_for_its_turn(name):
+                return
+            self._tell_progress(name)
             if not self._desk.loop.is_settled(name):
                 return
         self._settle(name)
         self._finish_if_done()
 
+    def _jobs_changed(self, name: str) -> None:
+        """Tell once a stop waits for other jobs than before."""
+        if name in self._pending and name in self._desk.loop.fleet:
+            waits_for = self._desk.status.waits_for(name)
+            if self._waits_for.get(name, waits_for) != waits_for:
+                self._tell_progress(name)
+
+    def _tell_progress(self, name: str) -> None:
+        progress = self._desk.status.progress(name)
+        self._waits_for.pop(name, None)
+        if progress.waited is not None:
+            self._waits_for[name] = progress.waits_for
+        self.answer(progress)
+
     def _settle(self, name: str) -> None:
         if name in self._pending:
             self._pending.discard(name)
             if name in self._desk.roster.config.sites:  # not if it was removed
-                self._results.append(self._desk.status.result(name))
+                result = self._desk.status.result(name)
+                if self._desk.roster.waits_for_its_turn(name):
+                    result = replace(result, reason="restarted when its turn comes")
+                self._results.append(result)
 
     def _finish_if_done(self) -> None:
         if not self._pending and not self._transport.is_closing():
-            self._desk.loop.listeners.discard(self._changed)
+            self._stop_listening()
             self._results.sort(key=lambda result: result.site)
             self.finish(Done(self._results, self._words))
 
@@ -185,7 +206,7 @@ class Client(asyncio.Protocol):
             return None
         if not self._asked:
             return HandedClient(connection=self.connection, half=self._lines.half)
-        if not self._pending:
+        if not self._pending or any(map(self._desk.roster.waits_for_its_turn, self._pending)):
             return None
         results = msgspec.to_builtins(self._results)
         waits, lines = tuple(self._pending), tuple(self._words)
@@ -198,6 +219,10 @@ class Client(asyncio.Protocol):
             self._stop_patience()
         if handed.waits:
             self.wait_for(handed.waits, msgspec.convert(handed.results, list[Result]), True, handed.lines)
+
+    def _stop_listening(self) -> None:
+        self._desk.loop.listeners.discard(self._changed)
+        self._desk.status.book.watchers.discard(self._jobs_changed)
 
     async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
         try:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable
 from typing import Protocol
 
+from linodmgr.core import shown
 from linodmgr.daemon.clients import PATIENCE, Client
 from linodmgr.daemon.handover import HandedClient
 from linodmgr.daemon.job_answers import JobAnswers
@@ -16,9 +17,11 @@ from linodmgr.protocol import (
     Answer,
     Done,
     History,
+    Hold,
     Jobs,
     ListJobs,
     Refused,
+    Release,
     Reload,
     Request,
     Restart,
@@ -34,8 +37,8 @@ from linodmgr.protocol import Status as StatusRequest
 class Steward(Protocol):
     """What concerns the whole daemon."""
 
-    def shut_down(self) -> None:
-        """Stop everything, then end."""
+    def shut_down(self, *, now: bool = False) -> None:
+        """Stop everything, then end. ``now``: no job may end."""
         ...
 
     async def reload(self) -> tuple[list[str], list[str]]:
@@ -125,19 +128,31 @@ class Control:
                 self.jobs.tell(client, self.roster.expand(sites), all_sites=not sites, watch=watch)
             case History(sites, job, limit):
                 client.run(self.jobs.tell_past(client, self.roster.expand(sites), job, limit))
-            case Stop(daemon=True):
-                self.steward.shut_down()
+            case Stop(daemon=True, now=now):
+                self.steward.shut_down(now=now)
                 client.wait_for(list(self.roster.config.sites), [], True)
             case _ if self.closing:
                 client.finish(Refused(f"cannot {_verb(request)}: the daemon is stopping"))
             case Start(sites, wait):
                 names = self.roster.expand(sites)
-                client.wait_for(self.roster.start(names), self._disabled(sites, names), wait)
-            case Stop(sites, wait):
-                client.wait_for(self.roster.stop(self.roster.expand(sites)), [], wait)
-            case Restart(sites, wait):
+                client.wait_for(self.roster.start(names), self._left_alone(sites, names), wait)
+            case Stop(sites, wait, now=now):
+                client.wait_for(self.roster.stop(self.roster.expand(sites), now=now), [], wait)
+            case Restart(sites, wait, now, at_once):
                 names = self.roster.expand(sites)
-                client.wait_for(self.roster.restart(names), self._disabled(sites, names), wait)
+                begun = self.roster.restart(names, at_once, now=now)
+                client.wait_for(begun, self._left_alone(sites, names), wait)
+            case Hold(sites, pid, started, command):
+                names = self.roster.expand(sites)
+                client.wait_for(self.roster.hold(names, (pid, started), client.uid, command), [], True)
+            case Release(sites, wait, 0):
+                names = self.roster.expand(sites)
+                begun = self.roster.release(names)
+                client.wait_for(
+                    begun, [self.status.result(name) for name in names if name not in begun], wait
+                )
+            case Release(sites, wait, pid, started):
+                client.wait_for(self.roster.end_hold(sites, (pid, started)), [], wait)
             case Reload(wait):
                 client.run(self._reload(client, wait))
             case Upgrade():
@@ -147,11 +162,15 @@ class Control:
             case ListJobs():
                 client.run(self._list(client, request))
 
-    def _disabled(self, asked: Iterable[str], names: Iterable[str]) -> list[Result]:
-        """Return results for sites that were asked for by name although they are not enabled."""
-        sites = self.roster.config.sites
-        off = [name for name in names if not sites[name].enabled] if asked else []
-        return [Result(name, "STOPPED", ok=False, reason=DISABLED) for name in off]
+    def _left_alone(self, asked: Iterable[str], names: Iterable[str]) -> list[Result]:
+        """Return results for sites that are not started: held, or disabled but asked for by name."""
+        results = []
+        for name in names:
+            reason = self.roster.why_left_alone(name)
+            if reason and (asked or reason != DISABLED):
+                state = shown.word(self.loop.fleet[name])
+                results.append(Result(name, state, ok=not asked, reason=reason))
+        return results
 
     async def _reload(self, client: Client, wait: bool) -> None:
         # A client that goes away must not leave it half done.

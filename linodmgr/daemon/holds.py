@@ -30,8 +30,11 @@ class Holds:
         self._pidfds: dict[tuple[int, int], int] = {}  # by pid and start of the process
         self._ended: Callable[[Hold], None] = lambda _hold: None
 
-    def watch(self, ended: Callable[[Hold], None]) -> None:
-        """Forget holds whose process has ended by now; call ``ended`` with each that is over from now on."""
+    def watch(self, ended: Callable[[Hold], None]) -> list[Hold]:
+        """Forget and return the holds whose process has ended by now.
+
+        ``ended`` is called with each that is over from now on.
+        """
         self._ended = ended
         gone = []
         for hold in self._file.content.holds:
@@ -44,6 +47,7 @@ class Holds:
             log.info("%s: no longer %s, which has ended", ", ".join(hold.sites), hold)
         if gone:
             self._forget(gone)
+        return gone
 
     def reason(self, site: Site) -> str:
         """Return why ``site`` must not run now, in words; empty if it may."""

@@ -16,6 +16,8 @@ from linodmgr.daemon.ground import (
     raise_open_files,
 )
 from linodmgr.daemon.history import History, own_directory
+from linodmgr.daemon.hold_file import HoldFile
+from linodmgr.daemon.holds import Holds
 from linodmgr.daemon.job_answers import JobAnswers
 from linodmgr.daemon.jobs import JobBook
 from linodmgr.daemon.keep import Goals, Locks
@@ -67,7 +69,7 @@ class Daemon:
         self._logs.packer.born, self._logs.packer.dead = known.add, known.discard
         self._loop = Loop(self._processes, config.starts_at_once)
         self._loop.removed = self._logs.remove
-        self._roster = Roster(config, Goals(places.state_dir), self._loop)
+        self._roster = Roster(config, Goals(places.state_dir), self._loop, Holds(HoldFile(places.state_dir)))
         self._history = History(own_directory(places.state_dir))
         self._book = JobBook(self._loop, self._history, self._logs)
         self._book.ticked = Memory(self._loop, self._processes).look
@@ -131,6 +133,7 @@ class Daemon:
         await self._gone.wait()
         reports.close()
         self._processes.close()
+        self._roster.close()
         server.close()
         self._book.close()
         self._logs.close()
@@ -145,13 +148,13 @@ class Daemon:
         signal.pthread_sigmask(signal.SIG_BLOCK, {*STOP_SIGNALS, signal.SIGHUP})
         return 0
 
-    def shut_down(self) -> None:
-        """Stop everything, then end."""
-        if self._control.closing:
+    def shut_down(self, *, now: bool = False) -> None:
+        """Stop everything, then end. ``now``: no job may end, also if it was asked to stop before."""
+        if self._control.closing and not now:
             return
         self._control.closing = True
-        log.info("stopping everything")
-        seconds = self._roster.shut_down()
+        log.info("stopping everything%s", " at once" if now else "")
+        seconds = self._roster.shut_down(now=now)
         self._notifier.stopping(seconds + STOP_MARGIN)
         self._end_if_all_stopped()
 

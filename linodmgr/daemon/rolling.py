@@ -40,14 +40,13 @@ class Rolling:
         """Whether the turn of a site is still to come."""
         return any(name == waiting for one in self._rounds for waiting, _ in one.waiting)
 
-    def forget(self, names: Iterable[str]) -> None:
-        """Restart these no more, if it has not begun: something else is wanted of them."""
-        unwanted = {name for name in names if self.waits(name)}
+    def forget(self, names: Iterable[str]) -> list[str]:
+        """Restart these no more, if it has not begun: something else is wanted of them. Return those."""
+        unwanted = [name for name in names if self.waits(name)]
         for one in self._rounds:
             one.waiting = deque(turn for turn in one.waiting if turn[0] not in unwanted)
         self._rounds = [one for one in self._rounds if one.waiting or one.moving]
-        for name in unwanted:
-            self._loop.announce(name)
+        return unwanted
 
     def _changed(self, name: str) -> None:
         for one in tuple(self._rounds):

@@ -7,7 +7,7 @@ from datetime import datetime
 from linodmgr import __version__
 from linodmgr.core import shown
 from linodmgr.core.job_states import attention
-from linodmgr.core.states import Blocked, Stopped
+from linodmgr.core.states import Blocked, Stopped, Stopping
 from linodmgr.core.worker import is_failing, pid_of
 from linodmgr.daemon.jobs import JobBook
 from linodmgr.daemon.logs import Logs
@@ -16,13 +16,15 @@ from linodmgr.daemon.roster import DISABLED
 from linodmgr.daemon.usage import Usage, usage
 from linodmgr.protocol import Progress, Result, SiteStatus, Snapshot
 
+JOBS_NAMED = 2  # that a stop waits for
+
 
 class Status:
     """Reads the loop; changes nothing."""
 
     def __init__(self, loop: Loop, logs: Logs, book: JobBook) -> None:
         self._loop = loop
-        self._book = book
+        self.book = book
         self._logs = logs
 
     def snapshot(self, names: Sequence[str]) -> Snapshot:
@@ -32,7 +34,18 @@ class Status:
 
     def progress(self, name: str) -> Progress:
         """Return where a site is on its way."""
-        return Progress(name, shown.word(self._loop.fleet[name]), self._loop.reason(name))
+        word = shown.word(self._loop.fleet[name])
+        if span := self._waiting(name):
+            waited, limit = span
+            return Progress(name, word, "", self.waits_for(name), round(waited, 3), round(limit, 3))
+        return Progress(name, word, self._loop.reason(name))
+
+    def waits_for(self, name: str) -> str:
+        """Return the jobs of a site that run, in words."""
+        jobs = [job.name for job in self.book.of(name).underway.values()]
+        if len(jobs) <= JOBS_NAMED:
+            return " and ".join(jobs)
+        return f"{jobs[0]} and {len(jobs) - 1} more"
 
     def result(self, name: str) -> Result:
         """Return what became of a site, with its last output if it began and is not as wanted."""
@@ -67,13 +80,27 @@ class Status:
             rss=of_tree.rss if of_tree else None,
             cpu=round(of_tree.cpu, 2) if of_tree else None,
             failing=is_failing(worker),
-            attention=attention(self._book.of(name), *self._loop.instants()),
+            attention=attention(self.book.of(name), *self._loop.instants()),
             lost_output=self._logs.lost(name),
         )
 
     def _reason(self, name: str) -> str:
+        if span := self._waiting(name):
+            return shown.waiting(self.waits_for(name), *span)
         disabled = "" if self._loop.sites[name].enabled else DISABLED
-        return self._loop.reason(name) or self._lingers(name) or disabled
+        return self._loop.reason(name) or self._lingers(name) or self._held(name) or disabled
+
+    def _waiting(self, name: str) -> tuple[float, float] | None:
+        """Return for how long a stop has been letting the process end by itself, of how many seconds."""
+        match self._loop.fleet[name].state:
+            case Stopping(death="", killed=False, kill_at=kill_at):
+                waited = self._loop.state_age(name)
+                return waited, waited + kill_at - self._loop.instants()[1]
+            case _:
+                return None
+
+    def _held(self, name: str) -> str:
+        return self._loop.held(name) if isinstance(self._loop.fleet[name].state, Stopped | Stopping) else ""
 
     def _lingers(self, name: str) -> str:
         """Return which linod goes on for a stopped site because it is none of ours, in words."""

@@ -13,6 +13,8 @@ from linodmgr.core.site import Policy, Site
 from linodmgr.daemon.clients import PATIENCE
 from linodmgr.daemon.control import Control
 from linodmgr.daemon.history import History, own_directory
+from linodmgr.daemon.hold_file import HoldFile
+from linodmgr.daemon.holds import Holds
 from linodmgr.daemon.job_answers import JobAnswers
 from linodmgr.daemon.jobs import JobBook
 from linodmgr.daemon.keep import Goals
@@ -44,7 +46,7 @@ class Desk:
         sites = {name: Site(name=name, directory=f"/nowhere/{name}", policy=POLICY) for name in names}
         config = Config(home / "sites.toml", places, sites, [], "", None, 0, ())
         self.loop = thread.do(Loop, self.processes, 0)
-        self.roster = Roster(config, Goals(home), self.loop)
+        self.roster = Roster(config, Goals(home), self.loop, Holds(HoldFile(home)))
         logs = Logs(home, home / "output")
         self.history = History(own_directory(home))
         self.book = JobBook(self.loop, self.history, logs)
@@ -66,7 +68,7 @@ class Desk:
         self.book.close()
         self.history.close()
 
-    def shut_down(self) -> None:
+    def shut_down(self, *, now: bool = False) -> None:
         """Note it."""
         self.shut_downs += 1
 
@@ -101,8 +103,8 @@ class Desk:
     def nobody_is_left(self) -> None:
         """Wait until no client is remembered, in any way."""
         eventually(lambda: not self.thread.do(lambda: self.control.clients), "all clients are forgotten")
-        # Those of the roster stay: it listens itself.
-        eventually(lambda: self.thread.do(lambda: len(self.loop.listeners)) == 1, "nobody listens")
+        # The roster and its restarts listen themselves, and stay.
+        eventually(lambda: self.thread.do(lambda: len(self.loop.listeners)) == 2, "nobody listens")
 
 
 def say(connection: socket.socket, what: protocol.Request | bytes) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 from linodmgr import protocol
 from linodmgr.config import Config
 from linodmgr.daemon.control import Control
+from linodmgr.daemon.hold_file import HoldFile
+from linodmgr.daemon.holds import Holds
 from linodmgr.daemon.job_answers import JobAnswers
 from linodmgr.daemon.keep import Goals
 from linodmgr.daemon.lines import listen
@@ -27,12 +29,12 @@ class JobDesk:
         self.path = stage.home / "control"
         places = Places(stage.home, stage.home, stage.home, stage.home)
         config = Config(stage.home / "sites.toml", places, stage.loop.sites, [], "", None, 0, ())
-        roster = stage.thread.do(Roster, config, Goals(stage.home), stage.loop)
+        roster = stage.thread.do(Roster, config, Goals(stage.home), stage.loop, Holds(HoldFile(stage.home)))
         answers = JobAnswers(stage.loop, stage.book, stage.history, stage.logs)
         status = Status(stage.loop, stage.logs, stage.book)
         self.control = stage.thread.do(Control, stage.loop, roster, status, answers, self)
 
-    def shut_down(self) -> None:
+    def shut_down(self, *, now: bool = False) -> None:
         """Do nothing."""
 
     async def reload(self) -> tuple[list[str], list[str]]:
