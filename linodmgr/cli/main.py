@@ -27,6 +27,8 @@ COMMANDS = {  # in the order of the help text
     "history": "linodmgr.cli.history",
     "logs": "linodmgr.cli.logs",
     "reload": "linodmgr.cli.reload",
+    "hold": "linodmgr.cli.hold",
+    "release": "linodmgr.cli.release",
     "upgrade": "linodmgr.cli.upgrade",
     "check": "linodmgr.cli.check",
     "demo": "linodmgr.cli.demo",
