@@ -1,12 +1,14 @@
 """Linods that linodmgr did not start (Supervisor, a terminal), and who holds a lock: read from /proc."""
 
 import os
+import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
+from linodmgr.birth import born
+
 COMMANDS = (b"linod", b"runworker")
 LISTING = (b"--list", b"-l", b"--mode=list", b"--help", b"-h")
-DAEMON = b"linodmgr.daemon"  # among the arguments of each daemon
 COMMAND_SHOWN = 100  # characters
 _SHELLS = (b"sh", b"bash", b"dash", b"ash", b"ksh", b"zsh")
 _PYTHONS = (b"python", b"pypy")
@@ -20,9 +22,10 @@ class Stranger:
     command: str  # as a person would have typed it, shortened
     started_by: str  # supervisord (pid 12)
     uid: int
+    since: str  # local date and time
 
     def __str__(self) -> str:
-        return f"pid {self.pid} ({self.command}), started by {self.started_by}"
+        return f"pid {self.pid} ({self.command}), since {self.since}, started by {self.started_by}"
 
 
 def find(directories: Mapping[tuple[int, int], str], ours: Collection[int]) -> dict[str, list[Stranger]]:
@@ -75,10 +78,12 @@ def _is_runner(arguments: list[bytes]) -> bool:
 
 
 def is_worker(pid: int, report: str) -> bool:
-    """Tell whether this is a worker of the daemon that runs and has the report socket ``report``."""
+    """Tell whether this is a worker of the daemon that has the report socket ``report``.
+
+    Or had it: the next one takes over what an earlier one has left.
+    """
     arguments = _arguments(pid)
-    told = os.fsencode(f"--report={report}")
-    return _is_runner(arguments) and told in arguments and not is_orphan(pid)
+    return _is_runner(arguments) and os.fsencode(f"--report={report}") in arguments
 
 
 def describe(pid: int) -> Stranger | None:
@@ -94,12 +99,7 @@ def describe(pid: int) -> Stranger | None:
     command = "".join(letter if letter.isprintable() else "?" for letter in command)
     if len(command) > COMMAND_SHOWN:
         command = command[: COMMAND_SHOWN - 4] + " ..."
-    return Stranger(pid, command, _started_by(pid), uid)
-
-
-def is_orphan(pid: int) -> bool:
-    """Tell whether a worker has lost its daemon, which in a container may be the very first process."""
-    return DAEMON not in _arguments(_parent(pid))
+    return Stranger(pid, command, _started_by(pid), uid, _since(pid))
 
 
 def holders(path: str, known: Collection[int] = ()) -> list[int]:
@@ -196,6 +196,12 @@ def _started_by(pid: int) -> str:
         return f"systemd ({unit})" if unit.endswith(".service") and unit.isprintable() else "init (pid 1)"
     name = _read(parent, "comm").decode(errors="replace").strip()
     return f"{name if name.isprintable() and name else 'a process'} (pid {parent})"
+
+
+def _since(pid: int) -> str:
+    """Return when a process was started, as people here say it."""
+    age = time.clock_gettime(time.CLOCK_BOOTTIME) - born(pid) / os.sysconf("SC_CLK_TCK")
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(time.time() - age))
 
 
 def _read(pid: int, name: str) -> bytes:

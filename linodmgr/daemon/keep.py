@@ -8,21 +8,25 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from linodmgr import strangers
+from linodmgr import birth, strangers
 from linodmgr.core.states import Remedy
+from linodmgr.daemon import kin
+from linodmgr.daemon.cgroup import Cgroup
 from linodmgr.daemon.spawning import SpawnError, failure
 from linodmgr.errors import LinodmgrError
 
 log = logging.getLogger(__name__)
 
 GOALS_LIMIT = 1024 * 1024  # bytes of a goals file that is believed
+HOLDER_LIMIT = 4096  # bytes of a lock file
 
 
 class Locks:
     """One lock per project directory, held by its worker through an inherited descriptor.
 
     Named by device and inode, so that neither another name for the directory nor another
-    entry in the configuration gets round it.
+    entry in the configuration gets round it. A job may close all descriptors: so the file says
+    who has taken the lock, and it is not free while that process lives, or anything in its group.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -46,8 +50,25 @@ class Locks:
             if not isinstance(error, BlockingIOError):
                 raise failure(f"lock {project!r}", error) from error
             raise self._held(path) from error
+        if pids := _recorded(lock):
+            os.close(lock)
+            raise _in_the_way(pids)
         self._seen.pop(path, None)
         return lock
+
+    @staticmethod
+    def record(lock: int, pid: int, cgroup: str) -> None:
+        """Write into a lock who has it by now: a process, and all that is in the group ``cgroup``."""
+        text = os.fsencode(f"{pid} {birth.born(pid)} {birth.boot()} {cgroup}\n")
+        try:
+            os.pwrite(lock, text, 0)
+            os.ftruncate(lock, len(text))
+        except OSError as error:  # whoever has its descriptor holds it all the same
+            log.warning("cannot write into the lock of pid %d: %s", pid, error.strerror)
+
+    def names(self, places: Iterable[tuple[int, int]]) -> list[str]:
+        """Return the lock files of project directories by st_dev and st_ino."""
+        return [str(self._directory / f"{device}-{inode}") for device, inode in places]
 
     def holders(self, projects: Iterable[str]) -> set[int]:
         """Return the processes that hold one of these locks."""
@@ -60,16 +81,34 @@ class Locks:
     def _held(self, path: Path) -> SpawnError:
         pids = tuple(strangers.holders(str(path), self._seen.get(path, ())))
         self._seen[path] = pids
-        found = [stranger for pid in pids if (stranger := strangers.describe(pid))]
-        who = ", ".join(str(stranger) for stranger in found) or "a process that cannot be seen"
-        left = [str(pid) for pid in pids if strangers.is_orphan(pid)]
-        if left:  # only we take locks, so an orphan has lost its daemon
-            who += f"; an earlier daemon left it: end it with kill {' '.join(left)}"
-        return SpawnError(f"another linod runs for this directory: {who}", Remedy.RETRY, pids)
+        return _in_the_way(pids)
 
     def _path(self, project: str) -> Path:
         where = os.stat(project)
         return self._directory / f"{where.st_dev}-{where.st_ino}"
+
+
+def _recorded(lock: int) -> tuple[int, ...]:
+    """Return who lives of those that a lock file tells of: its main process, else who is in its group."""
+    try:
+        pid, born, boot, cgroup = (
+            os.fsdecode(os.pread(lock, HOLDER_LIMIT, 0)).removesuffix("\n").split(" ", 3)
+        )
+        found = kin.look(int(pid))
+        if boot != birth.boot():
+            return ()
+        if found is not None and found.started == int(born) and not found.is_dead:
+            return (found.pid,)
+    except (ValueError, OSError):  # it is new, or nobody could write into it
+        return ()
+    group = Cgroup(cgroup)
+    return () if not cgroup.startswith("/") or group.is_empty() else tuple(group.pids())
+
+
+def _in_the_way(pids: tuple[int, ...]) -> SpawnError:
+    found = [stranger for pid in pids if (stranger := strangers.describe(pid))]
+    who = ", ".join(str(stranger) for stranger in found) or "a process that cannot be seen"
+    return SpawnError(f"another linod runs for this directory: {who}", Remedy.RETRY, pids)
 
 
 def lock_daemon(runtime_dir: Path) -> int:

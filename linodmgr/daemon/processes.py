@@ -74,6 +74,7 @@ class LinuxProcesses:
         room = self._contain.room(site)
         try:
             process = self._spawner.spawn(site, lock, room)
+            self._locks.record(lock, process.pid, room.cgroup)
         except SpawnError:
             room.close()
             raise
