@@ -206,7 +206,7 @@ class Client(asyncio.Protocol):
             return None
         if not self._asked:
             return HandedClient(connection=self.connection, half=self._lines.half)
-        if not self._pending or any(map(self._desk.roster.waits_for_its_turn, self._pending)):
+        if not self._pending:
             return None
         results = msgspec.to_builtins(self._results)
         waits, lines = tuple(self._pending), tuple(self._words)

@@ -64,6 +64,15 @@ class HandedClient(Struct, frozen=True, kw_only=True):
     lines: tuple[str, ...] = ()
 
 
+class HandedRound(Struct, frozen=True, kw_only=True):
+    """Restarts that one command wants: who waits, with the pid of then, and who is on its way."""
+
+    waiting: list[tuple[str, int | None]] = []
+    moving: list[str] = []
+    at_once: int = 1
+    now: bool = False
+
+
 class HandedBook(Struct, frozen=True, kw_only=True):
     """What is known of the jobs of all sites."""
 
@@ -92,6 +101,7 @@ class Handover(Struct, frozen=True, kw_only=True):
     clients: list[HandedClient] = []
     asker: int = -1  # the descriptor of the client that asked for the upgrade
     logs: dict[str, Any] = {}
+    rounds: list[HandedRound] = []
     in_the_way: list[tuple[str, int]] = []  # linods of others, by site and pid
 
     def descriptors(self) -> list[int]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from linodmgr.core.states import RestartWanted
 from linodmgr.core.worker import pid_of
+from linodmgr.daemon.handover import HandedRound
 from linodmgr.daemon.loop import Loop
 
 
@@ -48,11 +49,32 @@ class Rolling:
         self._rounds = [one for one in self._rounds if one.waiting or one.moving]
         return unwanted
 
+    def hand_over(self) -> list[HandedRound]:
+        """Return what the next daemon has to go on with."""
+        return [
+            HandedRound(
+                waiting=list(one.waiting), moving=sorted(one.moving), at_once=one.at_once, now=one.now
+            )
+            for one in self._rounds
+        ]
+
+    def take_over(self, rounds: Iterable[HandedRound]) -> None:
+        """Go on with what an earlier daemon began; the workers are as it left them."""
+        for handed in rounds:
+            known = [turn for turn in handed.waiting if turn[0] in self._loop.fleet]
+            moving = {name for name in handed.moving if self._is_moving(name)}
+            one = Round(deque(known), max(1, handed.at_once), handed.now, moving)
+            self._rounds.append(one)
+            self._go_on(one)
+
     def _changed(self, name: str) -> None:
         for one in tuple(self._rounds):
-            if name in one.moving and (name not in self._loop.fleet or self._loop.is_settled(name)):
+            if name in one.moving and not self._is_moving(name):
                 one.moving.discard(name)
                 self._go_on(one)
+
+    def _is_moving(self, name: str) -> bool:
+        return name in self._loop.fleet and not self._loop.is_settled(name)
 
     def _go_on(self, one: Round) -> None:
         wishes = []

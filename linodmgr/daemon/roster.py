@@ -10,6 +10,7 @@ from linodmgr.core.plan import changes, plan
 from linodmgr.core.site import Site
 from linodmgr.core.states import Blocked, Cleared, Event, Goal, RestartWanted, Stopped, Wanted
 from linodmgr.core.worker import pid_of
+from linodmgr.daemon.handover import HandedRound
 from linodmgr.daemon.hold_file import Hold
 from linodmgr.daemon.holds import Holds
 from linodmgr.daemon.keep import Goals
@@ -45,7 +46,11 @@ class Roster:
         self._look(wanted)
         self._loop.put_all((site.name, Wanted(Goal.UP)) for site in wanted)
 
-    def take_over(self) -> None:
+    def hand_over(self) -> list[HandedRound]:
+        """Return the restarts that the next daemon has to go on with; goals and holds are stored."""
+        return self._rolling.hand_over()
+
+    def take_over(self, rounds: Iterable[HandedRound]) -> None:
         """Go on with the sites of an earlier daemon, which the loop knows; try anew what is BLOCKED."""
         self._leaving = {name for name in self._loop.sites if name not in self.config.sites}
         for name in tuple(self._leaving):
@@ -55,6 +60,7 @@ class Roster:
         blocked = [name for name in self._loop.sites if shown.word(self._loop.fleet[name]) == "BLOCKED"]
         self._look(self._loop.sites[name] for name in blocked)
         self._loop.put_all((name, Cleared()) for name in blocked)
+        self._rolling.take_over(rounds)
 
     def expand(self, patterns: Sequence[str]) -> list[str]:
         """Return the names that ``patterns`` stand for. Raises UsageError."""

@@ -72,6 +72,7 @@ class Parts:
             clients=[] if asker is None else self.control.hand_over(asker),
             asker=-1 if asker is None else asker.connection,
             logs=self.logs.state(),
+            rounds=self.roster.hand_over(),
             in_the_way=self.loop.guard.hand_over(),
         )
 
@@ -89,7 +90,7 @@ class Parts:
         self.reports.dumps.begins.update(state.dumps)
         for name, pid in state.in_the_way:
             self.loop.guard.watch(name, [pid])
-        self.roster.take_over()
+        self.roster.take_over(state.rounds)
         self.loop.pace(self.roster.config.starts_at_once)
 
     async def greet(
