@@ -10,7 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from linodmgr import __version__
-from linodmgr.daemon.handover import HandedClient
+from linodmgr.daemon.handover import HandedClient, HandedWish
 from linodmgr.daemon.lines import Lines, peer
 from linodmgr.daemon.loop import Loop
 from linodmgr.daemon.roster import Roster
@@ -55,6 +55,7 @@ class Client(asyncio.Protocol):
         self.task: asyncio.Task[None] | None = None
         self._patience: asyncio.TimerHandle | None = None
         self.is_watching = False
+        self.follows: Callable[[], HandedWish] | None = None  # a run, as it is by now
         self.leaving: list[Callable[[], None]] = []  # called when it has gone
         self.reads = asyncio.Event()  # it has taken what it was told
         self.reads.set()
@@ -206,6 +207,8 @@ class Client(asyncio.Protocol):
             return None
         if not self._asked:
             return HandedClient(connection=self.connection, half=self._lines.half)
+        if self.follows is not None:
+            return HandedClient(connection=self.connection, asked=True, follows=self.follows())
         if not self._pending:
             return None
         results = msgspec.to_builtins(self._results)

@@ -105,7 +105,10 @@ class Control:
     async def take_over(self, clients: Iterable[HandedClient]) -> None:
         """Go on with those whom an earlier daemon listened to."""
         for handed in clients:
-            (await self.join(handed.connection)).take_over(handed)
+            client = await self.join(handed.connection)
+            client.take_over(handed)
+            if handed.follows is not None:
+                self.jobs.follow(client, handed.follows)
 
     async def join(self, connection: int) -> Client:
         """Return the one at the other end of an open connection."""

@@ -53,6 +53,17 @@ class HandedInquirer(Struct, frozen=True, kw_only=True):
     out: bytes = b""
 
 
+class HandedWish(Struct, frozen=True, kw_only=True):
+    """A run that somebody has asked for, and follows."""
+
+    token: str
+    site: str
+    job: str  # id
+    name: str
+    wanted: str  # as it was asked for
+    state: str = "queued"
+
+
 class HandedClient(Struct, frozen=True, kw_only=True):
     """One connection of the command line; ``waits``: for sites, which are named."""
 
@@ -62,6 +73,7 @@ class HandedClient(Struct, frozen=True, kw_only=True):
     waits: tuple[str, ...] = ()
     results: Any = ()
     lines: tuple[str, ...] = ()
+    follows: HandedWish | None = None
 
 
 class HandedRound(Struct, frozen=True, kw_only=True):

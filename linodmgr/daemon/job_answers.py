@@ -2,16 +2,20 @@
 
 import asyncio
 import os
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import count
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from linodmgr.core import shown
 from linodmgr.core.facts import Fact, RunEnded
 from linodmgr.core.job import Job
 from linodmgr.core.job_states import state
 from linodmgr.core.states import Running, Starting
+from linodmgr.daemon.handover import HandedWish
 from linodmgr.daemon.history import History
 from linodmgr.daemon.instants import maybe
 from linodmgr.daemon.jobs import JobBook, find
@@ -30,6 +34,7 @@ class Asker(Protocol):
     """Whoever asks: gets answers, the last of which ends it."""
 
     leaving: list[Callable[[], None]]  # called when it has gone
+    follows: Callable[[], HandedWish] | None  # a run, as it is by now
     reads: asyncio.Event  # it has taken what it was told
 
     def answer(self, answer: Answer) -> None: ...
@@ -45,7 +50,9 @@ class JobAnswers:
         self._book = book
         self._history = history
         self._logs = logs
-        self._tokens = (f"{os.getpid()}-{number}" for number in count(1))
+        # No earlier daemon with our pid, which an upgrade keeps, has used the same ones.
+        begun = time.monotonic_ns()
+        self._tokens = (f"{os.getpid()}-{begun}-{number}" for number in count(1))
 
     def tell(self, asker: Asker, names: Sequence[str], *, all_sites: bool, watch: bool) -> None:
         """Answer the jobs of each site, then Done; or go on with those of which something is new."""
@@ -72,32 +79,39 @@ class JobAnswers:
     def run(self, asker: Asker, names: Sequence[str], wanted: str, *, wait: bool) -> None:
         """Have a job run, and answer how it goes. Raises LinodmgrError if it cannot be."""
         name, job = self._chosen(names, wanted)
-        token = next(self._tokens)
+        asked = HandedWish(token=next(self._tokens), site=name, job=job.id, name=job.name, wanted=wanted)
+        if wait:
+            self.follow(asker, asked)
+        inode, begin = self._logs.place(name)
+        if not self._book.run_now(name, job.id, asked.token):
+            raise LinodmgrError(f"{_cannot(wanted, name)}: its worker cannot be reached")
         path = str(self._logs.path(name))
+        asker.answer(JobRun(name, job.id, job.name, "queued", log=path, log_from=begin, log_inode=inode))
+        if not wait:
+            asker.finish(Done())
+
+    def follow(self, asker: Asker, asked: HandedWish) -> None:
+        """Answer each state that a run comes to which was asked for, perhaps of an earlier daemon."""
+        name, path = asked.site, str(self._logs.path(asked.site))
 
         def told(state: str, run: RunEnded) -> None:
             if state == "declined":
-                asker.finish(Refused(f"{_cannot(wanted, name)}: {run.error}"))
+                asker.finish(Refused(f"{_cannot(asked.wanted, name)}: {run.error}"))
                 return
             is_over = state not in ("queued", "running")
             duration = run.duration if is_over and state != "dead" else None
             word = "failed" if state == "dead" else state
             inode, size = self._logs.place(name)
             asker.answer(
-                JobRun(name, job.id, job.name, word, duration, run.error, run.trace, path, size, inode)
+                JobRun(name, asked.job, asked.name, word, duration, run.error, run.trace, path, size, inode)
             )
-            if is_over or not wait:
+            if is_over:
                 asker.finish(Done())
 
-        if wait:
-            self._book.wishes.add(token, Wish(name, job.id, told))
-            asker.leaving.append(lambda: self._book.wishes.forget(token))
-        inode, begin = self._logs.place(name)
-        if not self._book.run_now(name, job.id, token):
-            raise LinodmgrError(f"{_cannot(wanted, name)}: its worker cannot be reached")
-        asker.answer(JobRun(name, job.id, job.name, "queued", log=path, log_from=begin, log_inode=inode))
-        if not wait:
-            asker.finish(Done())
+        wish = Wish(name, asked.job, told, asked.state)
+        self._book.wishes.add(asked.token, wish)
+        asker.follows = lambda: replace(asked, state=wish.state)
+        asker.leaving.append(lambda: self._book.wishes.forget(asked.token))
 
     async def tell_past(self, asker: Asker, names: Sequence[str], job: str, limit: int) -> None:
         """Answer the past of each site, then Done."""
