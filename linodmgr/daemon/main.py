@@ -8,6 +8,7 @@ import signal
 from linodmgr import cgroups, launch
 from linodmgr.config import Config, load
 from linodmgr.daemon import handover
+from linodmgr.daemon.adoption import Adoption, keeper
 from linodmgr.daemon.clients import Client
 from linodmgr.daemon.contain import Contain
 from linodmgr.daemon.control import Control
@@ -23,6 +24,7 @@ from linodmgr.daemon.jobs import JobBook
 from linodmgr.daemon.keep import Goals, Locks
 from linodmgr.daemon.lines import listen, taken_over
 from linodmgr.daemon.listing import Lister
+from linodmgr.daemon.live import LiveRecords
 from linodmgr.daemon.logs import Logs
 from linodmgr.daemon.loop import Loop
 from linodmgr.daemon.memory import Memory
@@ -57,18 +59,22 @@ class Daemon:
         self._notifier = Notifier(handed.notify if handed else None)
         self._logs = Logs(places.log_dir, places.runtime_dir / "output")
         self._runner_dir = launch.lay_out(places.runtime_dir)
+        locks, records = Locks(places.lock_dir), LiveRecords(places.runtime_dir)
         self._processes = LinuxProcesses(
             self._runner_dir,
             places.report,
-            Locks(places.lock_dir),
+            locks,
             self._logs,
             self._open_files,
             Contain(cgroups.find(places.runtime_dir)),
+            records,
         )
         known = self._processes.orphans.ours
         self._logs.packer.born, self._logs.packer.dead = known.add, known.discard
         self._loop = Loop(self._processes, config.starts_at_once)
         self._loop.removed = self._logs.remove
+        self._loop.listeners.add(keeper(self._loop, records))
+        self._adoption = Adoption(records, locks, self._loop, self._processes, self._logs)
         self._roster = Roster(config, Goals(places.state_dir), self._loop, Holds(HoldFile(places.state_dir)))
         self._history = History(own_directory(places.state_dir))
         self._book = JobBook(self._loop, self._history, self._logs)
@@ -125,7 +131,7 @@ class Daemon:
             self._greeting = here.create_task(self._parts.greet(handed, self.reload))
             self._handed = None
         else:
-            self._roster.begin()
+            self._roster.begin(self._adoption.adopt(self._config.sites, str(self._runner_dir)))
         log.info("serving %s, %s", places.runtime_dir, self._status.summary())
         if self._background:
             let_go_of_the_terminal()

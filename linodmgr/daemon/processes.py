@@ -28,6 +28,8 @@ from linodmgr.daemon.sweep import Sweep
 
 log = logging.getLogger(__name__)
 
+PAUSE = 0.01  # seconds between two looks, if nothing but the end of somebody's child makes us look
+
 
 class LinuxProcesses:
     """Real workers. Their ends are seen through pidfds, and told when nothing of them is left.
@@ -56,7 +58,8 @@ class LinuxProcesses:
         self._sweep = Sweep()
         self._starts: dict[int, Start] = {}  # by pid; those whose end has not been told
         self._boot = boot()
-        self._looks = False
+        self._looked = 0.0  # when we last did
+        self._soon: asyncio.TimerHandle | None = None
 
     def begin(self) -> None:
         """Take in what workers leave behind, from now on. In the main thread only."""
@@ -137,6 +140,15 @@ class LinuxProcesses:
             )
         )
 
+    def bury(self, live: LiveWorker) -> None:
+        """End what is left of a worker that ended while no daemon ran; `clear` does it for control groups."""
+        if not live.cgroup:
+            room = Room(live.site.name, live.mark)
+            room.pid = live.pid
+            gone = Start(live.site.name, live.pid, live.started, -1, 0, room, -1, lambda _pid, _status: None)
+            gone.is_ours, gone.is_over, gone.is_told = False, True, True
+            self._sweep.add(gone, lambda: None)
+
     def clear(self) -> None:
         """End what earlier daemons have left in groups where no worker of ours lives, after it is said."""
         self._contain.clear({start.room.cgroup for start in self._starts.values()})
@@ -169,6 +181,8 @@ class LinuxProcesses:
 
     def close(self) -> None:
         """Know that nothing will be spawned any more; end what is left of all that was."""
+        if self._soon is not None:
+            self._soon.cancel()
         self.spare.close()
         self._sweep.finish()
         self.orphans.close()
@@ -176,7 +190,10 @@ class LinuxProcesses:
 
     def look(self) -> None:
         """Look for what has become ours, and whether anything is left of those that have ended."""
-        self._looks = False
+        if self._soon is not None:
+            self._soon.cancel()
+            self._soon = None
+        self._looked = asyncio.get_running_loop().time()
         left = self.orphans.look()
         for start in [start for start in self._starts.values() if start.is_over]:
             self._settle(start, left.get(start.room.mark, ()))
@@ -184,9 +201,10 @@ class LinuxProcesses:
             _kill(left[mark])
 
     def _look_soon(self) -> None:
-        if not self._looks:
-            self._looks = True
-            asyncio.get_running_loop().call_soon(self.look)
+        """Look at what has ended; a job whose children end all the time must not keep us busy."""
+        if self._soon is None:
+            loop = asyncio.get_running_loop()
+            self._soon = loop.call_at(max(loop.time(), self._looked + PAUSE), self.look)
 
     def _all(self) -> Iterable[Start]:
         return (*self._starts.values(), *self._sweep.starts.values())

@@ -1,7 +1,7 @@
 """Which sites there are and which of them people want: commands, reload, shutdown."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from linodmgr.config import Config
 from linodmgr.core import shown
@@ -37,14 +37,21 @@ class Roster:
         loop.listeners.add(self._drop_if_gone)
         loop.held = self._held
 
-    def begin(self) -> None:
-        """Take in all sites and start those that nobody stopped by hand or holds."""
+    def begin(self, outdated: Collection[str] = ()) -> None:
+        """Take in all sites and start those that nobody stopped by hand or holds.
+
+        Some have a worker already, an earlier daemon's; those that are ``outdated`` get another one.
+        """
         self._holds.watch(self._hold_ended)
+        alive = list(self._loop.sites)
         for site in self.config.sites.values():
             self._loop.add(site)
-        wanted = [site for site in self.config.sites.values() if self.shall_run(site)]
-        self._look(wanted)
-        self._loop.put_all((site.name, Wanted(Goal.UP)) for site in wanted)
+        self._leaving = {name for name in alive if name not in self.config.sites}
+        wanted = {site.name: site for site in self.config.sites.values() if self.shall_run(site)}
+        self._look([site for name, site in wanted.items() if name not in alive])
+        self._stop_all([name for name in alive if name not in wanted])
+        self._loop.put_all((name, Wanted(Goal.UP)) for name in wanted)
+        self._rolling.begin([name for name in alive if name in wanted and name in outdated], self._at_once())
 
     def hand_over(self) -> list[HandedRound]:
         """Return the restarts that the next daemon has to go on with; goals and holds are stored."""
