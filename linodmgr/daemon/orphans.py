@@ -22,12 +22,13 @@ ENDS_WITHIN = 1.0  # seconds, after SIGKILL
 
 
 class Orphans:
-    """Finds out which start they belong to. Those of a live one are put where they belong, others are ended."""
+    """Finds out which start they belong to. Those of a live one are put into its room, others are ended."""
 
     def __init__(self, starts: Callable[[], Iterable[Start]]) -> None:
         self.ours: set[int] = set()  # children that somebody else in the daemon waits for
         self._starts = starts  # all that are not over yet with everything they started
         self._strangers: set[int] = set()  # that whoever executed us had started
+        self._accepted: set[int] = set()  # who have been looked at, and may live
         self._suspects: dict[int, float] = {}  # nobody knows whose they are, since when: monotonic
         self._timer: asyncio.TimerHandle | None = None
         self._is_subreaper = False
@@ -43,12 +44,12 @@ class Orphans:
         self._is_subreaper = True
 
     def look(self) -> dict[str, list[int]]:
-        """Return the living that are left of starts that are over, by the mark of the start; reap the dead."""
+        """Return who lives of starts that are over, by the mark of the start; reap the dead."""
         if not self._is_subreaper:
             return {}
         for _ in range(PASSES):
             left, is_sure = self._pass()
-            if is_sure:
+            if is_sure or not any(start.is_over for start in self._starts()):
                 break
         self._suspects = {
             pid: since for pid, since in self._suspects.items() if os.path.exists(f"/proc/{pid}")
@@ -74,13 +75,15 @@ class Orphans:
         known = {start.pid for start in starts if start.is_ours}
         left: dict[str, list[int]] = {}
         is_sure = True
-        by_mark: dict[str, Start] = {}
         children = kin.children()
+        unknown = [pid for pid in children if pid not in known and pid not in self.ours]
+        halted: set[int] = set()
+        if unknown and any(start.is_over for start in starts):
+            halted = self._halt(unknown)
+        by_mark = {start.room.mark: start for start in starts} if unknown else {}
         self._strangers.intersection_update(children)
-        for pid in children:
-            if pid in known or pid in self.ours:
-                continue
-            by_mark = by_mark or {start.room.mark: start for start in starts}
+        self._accepted.intersection_update(children)
+        for pid in unknown:
             found = kin.look(pid)
             if found is None:
                 continue
@@ -90,15 +93,34 @@ class Orphans:
                     is_sure = False
             elif start is not None and start.is_over:
                 left.setdefault(start.room.mark, []).append(pid)
-            elif start is not None:
-                _settle(pid, start)
-            elif pid in self._strangers:
-                continue
-            elif mark and mark != self._our_mark:
-                self._end(pid, "a worker that has ended")
-            elif self._is_old(pid) and not _may_belong(found, starts):
-                self._end(pid, "somebody")
+            elif start is None and self._is_unwanted(found, mark, starts):
+                log.warning("ending what somebody left behind: %s", kin.words([pid]))
+                os.kill(pid, signal.SIGKILL)  # not reaped yet, so the pid is still its own
+            else:
+                if start is not None:
+                    _settle(pid, start)
+                if pid in halted:
+                    os.kill(pid, signal.SIGCONT)
+                self._accepted.add(pid)
         return left, is_sure
+
+    def _halt(self, unknown: Iterable[int]) -> set[int]:
+        """Stop those who are new until it is known whose they are, and return them.
+
+        Some leave a successor and end, faster than anybody can find out about them.
+        """
+        new = {pid for pid in unknown if pid not in self._accepted and pid not in self._strangers}
+        for pid in new:
+            os.kill(pid, signal.SIGSTOP)
+        return new
+
+    def _is_unwanted(self, found: kin.Kin, mark: str, starts: Iterable[Start]) -> bool:
+        """Whether a living child that belongs to no start we know shall not live."""
+        if found.pid in self._strangers:
+            return False
+        if mark and mark != self._our_mark:
+            return True
+        return self._is_old(found.pid) and not _may_belong(found, starts)
 
     def _is_old(self, pid: int) -> bool:
         """Whether nobody has said in time that this child is known."""
@@ -116,11 +138,6 @@ class Orphans:
     def _judge(self) -> None:
         self._timer = None
         self.look()
-
-    @staticmethod
-    def _end(pid: int, whose: str) -> None:
-        log.warning("ending what %s left behind: %s", whose, kin.words([pid]))
-        os.kill(pid, signal.SIGKILL)  # not reaped yet, so the pid is still its own
 
 
 def _start_of(found: kin.Kin, by_mark: dict[str, Start]) -> tuple[Start | None, str]:

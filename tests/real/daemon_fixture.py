@@ -31,6 +31,7 @@ class Daemon:
         self.home = home
         self.config = home / "sites.toml"
         self.output = home / "daemon.log"
+        self.environment: dict[str, str] = {}  # of the daemon, beside ours
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -58,7 +59,7 @@ class Daemon:
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
                 [*wrapper, LINODMGR, "start", "--foreground"],
-                env={**self._environment(), **(environment or {})},
+                env={**self._environment(), **self.environment, **(environment or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -1,0 +1,95 @@
+"""Says ready once its family is there, whose kind is in $FAMILY, and waits for ever."""
+
+import os
+import signal
+import sys
+import time
+
+
+def wait():
+    while True:
+        signal.pause()
+
+
+def child(life):
+    """Start a process that lives its life and never comes back."""
+    if os.fork() == 0:
+        try:
+            life()
+        finally:
+            os._exit(0)
+
+
+def in_its_own_session():
+    os.setsid()
+    wait()
+
+
+def twice_removed():
+    os.setsid()
+    child(wait)
+
+
+def deaf():
+    os.setsid()
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    wait()
+
+
+def stopped():
+    os.setsid()
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def chatty():
+    os.setsid()
+    while True:
+        os.write(1, b"x" * 1000 + b"\n")
+        time.sleep(0.001)  # noqa: TID251
+
+
+def relay():
+    """Each runs a moment, and leaves another one behind."""
+    while True:
+        os.setsid()
+        time.sleep(0.002)  # noqa: TID251
+        if os.fork():
+            os._exit(0)
+
+
+def fertile():
+    """Many that do not live long, again and again."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    os.setsid()
+    while True:
+        child(lambda: time.sleep(0.05))  # noqa: TID251
+        time.sleep(0.001)  # noqa: TID251
+
+
+def nameless():
+    os.setsid()
+    if os.fork() == 0:
+        with open("nameless", "w") as file:
+            print(os.getpid(), file=file)
+        os.execve("/bin/sleep", ["sleep", "100000"], {})
+
+
+LIVES = {
+    "session": in_its_own_session,
+    "twice": twice_removed,
+    "deaf": deaf,
+    "stopped": stopped,
+    "chatty": chatty,
+    "relay": relay,
+    "fertile": fertile,
+    "crowd": wait,
+    "nameless": nameless,
+}
+
+if __name__ == "__main__":
+    kind = os.environ["FAMILY"]
+    for _ in range(200 if kind == "crowd" else 1):
+        child(LIVES[kind])
+    print("ready", flush=True)
+    sys.stdout.flush()
+    wait()
