@@ -20,6 +20,7 @@ from linodmgr.protocol import Hold, Release
 COMMAND_LIMIT = 1000  # characters that are told to the daemon
 BY_SIGNAL = 128  # added to its number by shells
 SEPARATOR = "--"
+STOPPED = "STOPPED"
 Child = subprocess.Popen[bytes]
 PASSED_ON = (signal.SIGTERM, signal.SIGHUP)
 FOR_THE_COMMAND = (signal.SIGINT, signal.SIGQUIT, *PASSED_ON)
@@ -109,10 +110,10 @@ def _hold(control: Path, sites: tuple[str, ...], child: Child, words: list[str])
         done = telling.follow(client.ask(control, request, within=None), "stopping")
     except LinodmgrError as error:
         raise NotRun(f"{error}: {words[0]!r} was not run") from error
-    if failed := [result for result in done.results if not result.ok]:
+    if failed := [result for result in done.results if not result.ok or result.state != STOPPED]:
         for result in failed:
             click.echo(telling.line_of(result, result.state), err=True)
-        raise NotRun(f"cannot hold {failed[0].site}: it did not stop: {words[0]!r} was not run")
+        raise NotRun(f"cannot hold {failed[0].site}: it is not stopped: {words[0]!r} was not run")
     return [result.site for result in done.results]
 
 

@@ -56,6 +56,7 @@ class Client(asyncio.Protocol):
         self._patience: asyncio.TimerHandle | None = None
         self.is_watching = False
         self.follows: Callable[[], HandedWish] | None = None  # a run, as it is by now
+        self.holder: tuple[int, int] | None = None  # for this process (pid and start) sites shall be held
         self.leaving: list[Callable[[], None]] = []  # called when it has gone
         self.reads = asyncio.Event()  # it has taken what it was told
         self.reads.set()
@@ -187,6 +188,8 @@ class Client(asyncio.Protocol):
                 result = self._desk.status.result(name)
                 if self._desk.roster.waits_for_its_turn(name):
                     result = replace(result, reason="restarted when its turn comes")
+                if self.holder and not self._desk.roster.is_held_for(name, self.holder):
+                    result = replace(result, ok=False, reason="it is no longer held")
                 self._results.append(result)
 
     def _finish_if_done(self) -> None:
@@ -213,13 +216,21 @@ class Client(asyncio.Protocol):
             return None
         results = msgspec.to_builtins(self._results)
         waits, lines = tuple(self._pending), tuple(self._words)
-        return HandedClient(connection=self.connection, asked=True, waits=waits, results=results, lines=lines)
+        return HandedClient(
+            connection=self.connection,
+            asked=True,
+            waits=waits,
+            holder=self.holder,
+            results=results,
+            lines=lines,
+        )
 
     def take_over(self, handed: HandedClient) -> None:
         """Go on with one whom an earlier daemon listened to."""
         self._lines, self._asked = Lines(handed.half), handed.asked
         if handed.asked:
             self._stop_patience()
+        self.holder = handed.holder
         if handed.waits:
             self.wait_for(handed.waits, msgspec.convert(handed.results, list[Result]), True, handed.lines)
 

@@ -147,7 +147,9 @@ class Control:
                 client.wait_for(begun, self._left_alone(sites, names), wait)
             case Hold(sites, pid, started, command):
                 names = self.roster.expand(sites)
-                client.wait_for(self.roster.hold(names, (pid, started), client.uid, command), [], True)
+                begun = self.roster.hold(names, (pid, started), client.uid, command)
+                client.holder = (pid, started)
+                client.wait_for(begun, [], True)
             case Release(sites, wait, 0):
                 names = self.roster.expand(sites)
                 begun = self.roster.release(names)

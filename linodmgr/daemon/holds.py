@@ -56,6 +56,12 @@ class Holds:
             return f"{keeping[0]}" + (f" and {len(keeping) - 1} more" if len(keeping) > 1 else "")
         return UNKNOWN if content.lost and site.name not in content.freed else ""
 
+    def holds(self, site: Site, process: tuple[int, int]) -> bool:
+        """Whether ``site`` is held for the process of this pid and start."""
+        return any(
+            hold.keeps(site) and (hold.pid, hold.started) == process for hold in self._file.content.holds
+        )
+
     def add(self, sites: Collection[Site], process: tuple[int, int], uid: int, command: str) -> None:
         """Hold ``sites`` for a process, given by its pid and start, of the user ``uid``.
 

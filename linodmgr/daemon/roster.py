@@ -123,6 +123,10 @@ class Roster:
         self._holds.end(*process)
         return [name for name in names if name in self.config.sites]
 
+    def is_held_for(self, name: str, process: tuple[int, int]) -> bool:
+        """Whether a site is held until that very process has ended."""
+        return self._holds.holds(self.config.sites[name], process)
+
     def why_left_alone(self, name: str) -> str:
         """Return why a site is not started although somebody wants it, in words; else nothing."""
         if not self.config.sites[name].enabled:
