@@ -3,6 +3,7 @@
 import click
 
 from linodmgr.cli import client, options, telling
+from linodmgr.errors import ConfigError
 from linodmgr.protocol import Upgrade
 
 
@@ -15,4 +16,10 @@ def command(context: click.Context) -> None:
     as it is and says why. The workers run on with their jobs; the configuration is read again.
     """
     answers = client.ask(options.places(context).control, Upgrade(), within=None)
-    context.exit(telling.tell(telling.follow(answers, "upgrading")))
+    try:
+        done = telling.follow(answers, "upgrading")
+    except client.Refusal as refusal:
+        if refusal.exit_code != ConfigError.exit_code:
+            raise
+        raise ConfigError([*str(refusal).split("\n"), "the daemon goes on as it is"]) from refusal
+    context.exit(telling.tell(done))

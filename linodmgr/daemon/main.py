@@ -12,6 +12,7 @@ from linodmgr.daemon.adoption import Adoption, keeper
 from linodmgr.daemon.clients import Client
 from linodmgr.daemon.contain import Contain
 from linodmgr.daemon.control import Control
+from linodmgr.daemon.door import Door
 from linodmgr.daemon.ground import (
     let_go_of_the_terminal,
     raise_open_files,
@@ -111,7 +112,7 @@ class Daemon:
             places=places,
             lock=self._lock,
             open_files=self._open_files,
-            control_socket=control,
+            door=Door(control, self._control.connect),
             report_socket=report,
             notifier=self._notifier,
             processes=self._processes,
@@ -125,7 +126,6 @@ class Daemon:
         )
         if handed:
             self._parts.take_over(handed)
-        server = await here.create_unix_server(self._control.connect, sock=control, backlog=1024)
         self._loop.listeners.add(self._changed)
         if handed:
             self._greeting = here.create_task(self._parts.greet(handed, self.reload))
@@ -140,7 +140,7 @@ class Daemon:
         reports.close()
         self._processes.close()
         self._roster.close()
-        server.close()
+        self._parts.door.close()
         self._book.close()
         self._logs.close()
         self._control.dismiss()

@@ -10,6 +10,7 @@ from linodmgr import __version__
 from linodmgr.daemon import handover, upgrade
 from linodmgr.daemon.clients import Client
 from linodmgr.daemon.control import Control
+from linodmgr.daemon.door import Door
 from linodmgr.daemon.handover import HandedClient, Handover
 from linodmgr.daemon.history import History
 from linodmgr.daemon.jobs import JobBook
@@ -36,7 +37,7 @@ class Parts:
     places: Places  # in use
     lock: int
     open_files: tuple[int, int]
-    control_socket: socket.socket
+    door: Door
     report_socket: socket.socket
     notifier: Notifier
     processes: LinuxProcesses
@@ -61,7 +62,7 @@ class Parts:
             open_files=self.open_files,
             notify=self.notifier.address,
             lock=self.lock,
-            control=self.control_socket.fileno(),
+            control=self.door.listening.fileno(),
             report=self.report_socket.fileno(),
             workers=self.loop.hand_over(),
             live=live,
@@ -128,6 +129,13 @@ class Parts:
         """
         ours = self.processes.orphans.ours
         version = await upgrade.attempt(self.hand_over(None), ours.add, ours.discard)
+        await self.door.shut()
+        try:
+            await self._become(version, asker)
+        finally:  # that was not possible
+            self.door.open()
+
+    async def _become(self, version: str, asker: Client) -> None:
         await self.control.part(asker, FAREWELL)
         if not await self.history.is_written():
             raise LinodmgrError("cannot upgrade: the disk of the history does not answer")

@@ -15,11 +15,12 @@ from linodmgr.config import load
 from linodmgr.daemon import handover
 from linodmgr.daemon.ground import prepare
 from linodmgr.daemon.handover import Handover
-from linodmgr.errors import LinodmgrError
+from linodmgr.errors import ConfigError, LinodmgrError
 
 TRY = "--try"
 TAKE_OVER = "--take-over"
 TRY_WITHIN = 10.0  # seconds
+OURS = "linodmgr: "  # before each line that tells what is wrong
 WORDS_READ = 4096  # bytes of what the new one says, the last ones
 
 
@@ -76,6 +77,8 @@ async def attempt(state: Handover, born: Callable[[int], None], dead: Callable[[
             dead(child.pid)
         if status != 0:
             lines = _text(words).splitlines()
+            if status == ConfigError.exit_code:
+                raise ConfigError([line.removeprefix(OURS) for line in lines])
             raise LinodmgrError(f"cannot upgrade: {_reason(lines, status)}")
         return _text(said)
 
@@ -145,7 +148,7 @@ def _text(file: int) -> str:
 
 def _reason(lines: Sequence[str], status: int) -> str:
     """Return why the trial failed: all that it told us, or the last line of a traceback."""
-    told = [line.removeprefix("linodmgr: ") for line in lines if line.startswith("linodmgr: ")]
+    told = [line.removeprefix(OURS) for line in lines if line.startswith(OURS)]
     if told:
         return "; ".join(told)
     how = f"ended with status {status}" if status >= 0 else f"was ended by signal {-status}"

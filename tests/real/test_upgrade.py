@@ -1,0 +1,366 @@
+"""The daemon becomes another version in place: nothing that goes on notices."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from linodmgr import __version__
+from linodmgr.cli import client
+from linodmgr.protocol import Restart, Start, Stop, Upgrade, encode
+from tests.eventually import eventually
+from tests.real import jobs_asked
+from tests.real.asking import ask, done, pid_of, sites, until
+from tests.real.daemon_fixture import LINODMGR, Daemon
+from tests.real.installed import VERSION, Installed
+from tests.real.worker_sites import make_worker, site
+
+COUNTS = """\
+# execute_from_command_line is called by others
+import os, time
+import schedule
+
+def counts():
+    number = 0
+    while not os.path.exists("go") or number < 1000:
+        print("number", number, flush=True)
+        number += 1
+        time.sleep(0.0005)
+    print("all", number, flush=True)
+
+schedule.every(1).seconds.do(counts)
+while True:
+    schedule.run_pending()
+    time.sleep(0.01)
+"""
+
+
+def upgrade(daemon: Daemon) -> str:
+    """Upgrade; return what the next daemon says."""
+    return "\n".join(done(daemon, Upgrade()).lines)
+
+
+def children(daemon: Daemon) -> list[int]:
+    """Return the processes that the daemon has started."""
+    return [child.pid for child in psutil.Process(daemon.pid).children()]
+
+
+def test_a_job_and_its_output_go_on_over_several_upgrades(daemon: Daemon, runtime: Path) -> None:
+    place = make_worker(runtime / "one", "waits")
+    (place / "manage.py").write_text(COUNTS)
+    daemon.configure(site(place))
+    daemon.start()
+    jobs_asked.job(daemon, "one", "counts", state="running")
+    before = daemon.site("one")
+
+    with subprocess.Popen(
+        [LINODMGR, "run", "one", "counts"], env=daemon._environment(), stdout=subprocess.PIPE, text=True
+    ) as follower:
+        for _ in range(3):
+            upgrade(daemon)
+        assert jobs_asked.jobs(daemon, "one")["counts"]["state"] == "running"
+        (place / "go").touch()
+        said = follower.communicate(timeout=30)[0]
+
+    assert follower.returncode == 0, said
+    after = daemon.site("one")
+    assert (after["pid"], after["restarts"], after["state"]) == (before["pid"], 0, "RUNNING")
+    assert after["uptime"] > before["uptime"]
+    job = jobs_asked.job(daemon, "one", "counts", outcome="ok")
+    assert job["error"] is None
+    daemon.cli("stop")
+    log = daemon.log("one")
+    runs = re.findall(r"number (\d+)$|all (\d+)$", log, re.MULTILINE)
+    numbers = iter(runs)
+    ended = 0
+    while (pair := next(numbers, None)) is not None:
+        expected = 0
+        while pair is not None and pair[0]:
+            assert int(pair[0]) == expected
+            expected += 1
+            pair = next(numbers, None)
+        if pair is not None:
+            assert int(pair[1]) == expected
+            ended += 1
+    assert ended >= 2
+    assert "resumed" not in daemon.said()
+    history = json.loads(daemon.cli("history", "one", "--json").stdout)
+    assert {run["outcome"] for run in history["runs"]} <= {"ok", "failed"}
+
+
+def test_it_runs_what_is_installed_now_and_the_command_says_when_it_does_not(
+    daemon: Daemon, runtime: Path
+) -> None:
+    installed = Installed(runtime)
+    daemon.configure(site(make_worker(runtime / "one", "waits")))
+    installed.serve(daemon)
+    pid = pid_of(daemon, "one")
+    assert daemon.cli("status").stderr == ""
+    installed.next()
+
+    told = daemon.cli("upgrade")
+
+    assert f"the daemon runs version {VERSION} now, {__version__} before" in told.stdout
+    assert "it is installed in another place" in told.stderr
+    hint = f"linodmgr: daemon runs {VERSION}, this is {__version__}: linodmgr upgrade\n"
+    assert daemon.cli("status").stderr == hint
+    assert daemon.cli("start", "one").stderr == hint
+    assert daemon.cli("list", code=(0, 1)).stderr == hint
+    assert json.loads(daemon.cli("status", "--json").stdout)["version"] == VERSION
+    assert pid_of(daemon, "one") == pid
+    assert children(daemon) == [pid]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "reason"),
+    [
+        ("daemon/loop.py", "this is no Python", "SyntaxError: invalid syntax"),
+        ("daemon/handover.py", "raise SystemExit(3)", "the new version ended with status 3"),
+        ("daemon/values.py", "def pack(value): ...\ndef worker(packed): raise ValueError('old')", "old"),
+    ],
+)
+def test_a_version_that_does_not_work_is_refused_and_the_daemon_goes_on(
+    daemon: Daemon, runtime: Path, name: str, text: str, reason: str
+) -> None:
+    installed = Installed(runtime)
+    daemon.configure(site(make_worker(runtime / "one", "waits")))
+    installed.serve(daemon)
+    pid = pid_of(daemon, "one")
+    installed.replace(name, text)
+
+    refused = daemon.cli("upgrade", code=1).stderr
+
+    assert refused.startswith("linodmgr: cannot upgrade: ")
+    assert refused.rstrip().endswith(reason)
+    assert "becoming" not in daemon.said()
+    assert children(daemon) == [pid]
+    assert daemon.cli("restart", "one").returncode == 0
+
+
+def test_a_configuration_that_cannot_be_used_is_told_and_nothing_changes(
+    daemon: Daemon, runtime: Path
+) -> None:
+    daemon.configure(site(make_worker(runtime / "one", "waits")))
+    daemon.start()
+    pid = pid_of(daemon, "one")
+    daemon.configure("[defaults]\nusre = 1\n", daemon="starts_at_once = -1\n")
+
+    refused = daemon.cli("upgrade", code=78).stderr
+
+    assert "starts_at_once: must be 0 or more" in refused
+    assert "unknown key 'usre'" in refused
+    assert pid_of(daemon, "one") == pid
+    assert "becoming" not in daemon.said()
+
+
+def test_what_the_configuration_says_by_now_is_done(daemon: Daemon, runtime: Path) -> None:
+    daemon.configure(site(make_worker(runtime / "one", "waits")))
+    daemon.start()
+    pid = pid_of(daemon, "one")
+    daemon.configure(site(runtime / "one") + site(make_worker(runtime / "two", "waits")))
+
+    told = daemon.cli("upgrade").stdout
+
+    assert "two: added" in told
+    assert "two: RUNNING" in told
+    assert pid_of(daemon, "one") == pid
+
+
+def test_backoff_and_goals_are_as_before(daemon: Daemon, runtime: Path) -> None:
+    daemon.configure(
+        site(make_worker(runtime / "dies", "exits"), backoff_max=60)
+        + site(make_worker(runtime / "stopped", "waits"))
+        + site(runtime / "lacks")
+        + site(make_worker(runtime / "idle", "waits"), enabled=False)
+    )
+    daemon.start()
+    done(daemon, Stop(("stopped",)))
+    eventually(lambda: sites(daemon)["dies"].restarts >= 2, "it has died three times")
+    until(daemon, "dies", "BACKOFF")
+    before = sites(daemon)
+
+    upgrade(daemon)
+
+    after = sites(daemon)
+    if after["dies"].state == "BACKOFF" and after["dies"].since == before["dies"].since:
+        assert after["dies"].restarts == before["dies"].restarts
+    else:  # its time had come
+        assert after["dies"].restarts == before["dies"].restarts + 1
+    assert (after["stopped"].state, after["stopped"].goal) == ("STOPPED", "DOWN")
+    assert after["lacks"].state == "BLOCKED"
+    assert after["idle"].state == "STOPPED"
+
+
+def test_starts_stops_and_restarts_under_way_go_on(daemon: Daemon, runtime: Path) -> None:
+    names = ("deaf", "slow", "first", "second")
+    make_worker(runtime / "deaf", "ignores_term")
+    for name in names[1:]:
+        make_worker(runtime / name, "waits")
+    daemon.configure(
+        site(runtime / "deaf", stop_timeout=3)
+        + site(runtime / "slow", settle=3)
+        + site(runtime / "first", settle=1.5)
+        + site(runtime / "second", settle=0.1),
+    )
+    daemon.start()
+    pids = {name: pid_of(daemon, name) for name in names}
+    done(daemon, Stop(("slow",)))
+    commands = (("stop", "deaf"), ("start", "slow"), ("restart", "first", "second", "--at-once", "1"))
+    running = [
+        subprocess.Popen(
+            [LINODMGR, *words],
+            env=daemon._environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for words in commands
+    ]
+    try:
+        for name, state in (("deaf", "STOPPING"), ("slow", "STARTING"), ("first", "STARTING")):
+            until(daemon, name, state)
+        upgrade(daemon)
+        assert sites(daemon)["second"].pid == pids["second"]
+    finally:
+        said = [(process.communicate(timeout=30)[0], process.returncode) for process in running]
+
+    assert [code for _, code in said] == [0, 0, 0], said
+    assert "deaf: STOPPED" in said[0][0]
+    assert "slow: RUNNING" in said[1][0]
+    assert "second: RUNNING" in said[2][0]
+    assert pid_of(daemon, "second") != pids["second"]
+    assert not psutil.pid_exists(pids["deaf"])
+
+
+def test_how_a_worker_ends_is_still_known(daemon: Daemon, runtime: Path) -> None:
+    daemon.configure(site(make_worker(runtime / "one", "waits"), good_run=0.1, backoff_max=60))
+    daemon.start()
+    pid = pid_of(daemon, "one")
+    upgrade(daemon)
+
+    os.kill(pid, signal.SIGUSR1)
+
+    eventually(lambda: f"one: killed by SIGUSR1 (pid {pid})" in daemon.said(), "its end is told")
+    assert pid_of(daemon, "one") != pid
+
+
+def test_nobody_who_asks_meanwhile_is_turned_away(daemon: Daemon, runtime: Path) -> None:
+    daemon.configure(site(make_worker(runtime / "one", "waits")))
+    daemon.start()
+    pid_of(daemon, "one")
+    watching = subprocess.Popen(
+        [LINODMGR, "list", "--watch", "--json"],
+        env=daemon._environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    silent = client.connect(daemon.home / "run" / "control")
+    try:
+        assert watching.stdout is not None
+        assert watching.stdout.readline()
+        upgrading = subprocess.Popen(
+            [LINODMGR, "upgrade"], env=daemon._environment(), stdout=subprocess.DEVNULL
+        )
+        while upgrading.poll() is None:
+            assert sites(daemon)["one"].state == "RUNNING"
+        assert upgrading.returncode == 0
+        with silent:
+            assert len(list(client.converse(silent, daemon.home, Start(("one",)), 10.0))) == 2
+        assert watching.stdout.readline(), "it is told by the next daemon"
+        assert watching.poll() is None
+    finally:
+        watching.terminate()
+        watching.communicate()
+
+
+def test_a_signal_that_comes_meanwhile_is_not_lost(daemon: Daemon, runtime: Path) -> None:
+    daemon.configure(site(make_worker(runtime / "one", "waits")))
+    daemon.start()
+    pid = pid_of(daemon, "one")
+    with subprocess.Popen(
+        [LINODMGR, "upgrade"], env=daemon._environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ):
+        eventually(lambda: "becoming" in daemon.said(), "it is about to execute")
+        assert daemon.process is not None
+        daemon.process.send_signal(signal.SIGTERM)
+        assert daemon.process.wait(timeout=30) == 0
+    assert daemon.said().rstrip().endswith("INFO stopped")
+    assert not psutil.pid_exists(pid)
+
+
+def test_whoever_asked_may_go_away(daemon: Daemon, runtime: Path) -> None:
+    daemon.configure(site(make_worker(runtime / "one", "waits")))
+    daemon.start()
+    pid = pid_of(daemon, "one")
+    with client.connect(daemon.home / "run" / "control") as connection:
+        client._send(connection, encode(Upgrade()))
+
+    eventually(lambda: daemon.said().count("serving ") == 2, "the next daemon serves")
+    assert pid_of(daemon, "one") == pid
+
+
+def test_two_upgrades_at_once_are_two_upgrades(daemon: Daemon, runtime: Path) -> None:
+    daemon.configure(site(make_worker(runtime / "one", "waits")))
+    daemon.start()
+    pid = pid_of(daemon, "one")
+    both = [
+        subprocess.Popen([LINODMGR, "upgrade"], env=daemon._environment(), stdout=subprocess.DEVNULL)
+        for _ in range(2)
+    ]
+    codes = [process.wait(timeout=60) for process in both]
+    assert 0 in codes
+    assert set(codes) <= {0, 1}
+    assert pid_of(daemon, "one") == pid
+
+
+def test_a_state_that_is_not_understood_is_no_reason_not_to_run(daemon: Daemon, runtime: Path) -> None:
+    daemon.configure(site(make_worker(runtime / "one", "waits")))
+    garbage = runtime / "garbage"
+    garbage.write_bytes(b"\x80garbage")
+    with garbage.open("rb") as file, daemon.output.open("ab") as output:
+        os.set_inheritable(file.fileno(), True)
+        daemon.process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "linodmgr.daemon", "--config", str(daemon.config)),
+                *("--take-over", str(file.fileno())),
+            ],
+            pass_fds=[file.fileno()],
+            stdout=output,
+            stderr=output,
+            cwd=runtime.parent,
+        )
+    eventually(daemon._answers, "the daemon answers")
+
+    assert "cannot take over from the daemon before" in daemon.said()
+    assert pid_of(daemon, "one")
+
+
+def test_another_upgrade_is_refused_while_everything_stops(daemon: Daemon, runtime: Path) -> None:
+    daemon.configure(site(make_worker(runtime / "one", "ignores_term"), stop_timeout=2))
+    daemon.start()
+    pid_of(daemon, "one")
+    assert daemon.process is not None
+    daemon.process.send_signal(signal.SIGTERM)
+    until(daemon, "one", "STOPPING")
+
+    with pytest.raises(client.Refusal, match="cannot upgrade: the daemon is stopping"):
+        ask(daemon, Upgrade())
+    assert daemon.process.wait() == 0
+
+
+def test_restarts_count_on(daemon: Daemon, runtime: Path) -> None:
+    daemon.configure(site(make_worker(runtime / "one", "waits"), good_run=0.1))
+    daemon.start()
+    pid = pid_of(daemon, "one")
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: sites(daemon)["one"].restarts == 1, "it has been restarted")
+    pid_of(daemon, "one")
+    upgrade(daemon)
+    assert sites(daemon)["one"].restarts == 1
+    done(daemon, Restart(("one",)))
