@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,10 @@ def held_by(pid: int) -> str:
     return f"another linod runs for this directory: pid {pid} ("
 
 
+def since_of(daemon: Daemon, name: str) -> datetime:
+    return datetime.fromisoformat(str(daemon.site(name)["since"]).replace("Z", "+00:00"))
+
+
 def test_a_second_daemon_refuses_and_disturbs_nothing(daemon: Daemon, one: Path) -> None:
     daemon.configure(site(one))
     daemon.start()
@@ -111,54 +116,97 @@ def test_the_first_daemon_waits_for_the_worker_of_the_second(
     until(daemon, "one", "RUNNING")
 
 
-def test_workers_outlive_a_daemon_that_is_killed_and_the_next_one_waits_for_them(
-    daemon: Daemon, runtime: Path
+def test_a_lock_that_is_held_is_told_with_who_holds_it_since_when_and_who_started_that(
+    daemon: Daemon, other: Daemon, one: Path
 ) -> None:
-    names = ["one", "two", "three"]
-    daemon.configure("".join(site(make_worker(runtime / name, "waits"), backoff_max=1000) for name in names))
-    daemon.start()
-    old = {name: ready(daemon, name) for name in names}
-    daemon.kill()
-    assert all(Path(f"/proc/{pid}").exists() for pid in old.values())
-
-    daemon.start()
-
-    for name in names:
-        assert held_by(old[name]) in str(until(daemon, name, "BLOCKED").reason)
-        os.kill(old[name], signal.SIGTERM)
-    for name in names:
-        assert pid_of(daemon, name) != old[name]
-
-
-def test_a_stop_says_who_goes_on_because_an_earlier_daemon_left_it(daemon: Daemon, one: Path) -> None:
     daemon.configure(site(one))
     daemon.start()
-    old = ready(daemon, "one")
-    daemon.kill()
-    daemon.start()
-    assert f"end it with kill {old}" in str(until(daemon, "one", "BLOCKED").reason)
+    pid = pid_of(daemon, "one")
+    since = since_of(daemon, "one")
+    other.configure(site(one))
+    other.start()
 
-    said = daemon.cli("stop", "one", code=1).stdout
+    reason = str(until(other, "one", "BLOCKED").reason)
+
+    told = re.fullmatch(
+        rf"another linod runs for this directory: pid {pid} \((.*)\), since (.*), started by (.*)"
+        r", next try in \d+ s",
+        reason,
+    )
+    assert told, reason
+    assert "/runner.py" in told[1]
+    assert abs(datetime.fromisoformat(told[2]).astimezone() - since) < timedelta(seconds=5)
+    assert told[3].endswith(f"(pid {daemon.pid})")
+
+
+def test_a_stop_says_who_goes_on_for_the_directory(daemon: Daemon, other: Daemon, one: Path) -> None:
+    daemon.configure(site(one))
+    daemon.start()
+    pid = pid_of(daemon, "one")
+    other.configure(site(one))
+    other.start()
+    until(other, "one", "BLOCKED")
+
+    said = other.cli("stop", "one", code=1).stdout
 
     assert said.startswith("one: STOPPED: ")
-    assert f"another linod runs for this directory: pid {old} " in said
-    os.kill(old, signal.SIGTERM)
-    eventually(lambda: until(daemon, "one", "STOPPED").reason is None, "it has ended")
+    assert held_by(pid) in said
+    stop(daemon, "one")
+    eventually(lambda: until(other, "one", "STOPPED").reason is None, "it has ended")
 
 
-def test_a_daemon_that_stops_leaves_alone_whom_it_waits_for(daemon: Daemon, one: Path) -> None:
+def test_a_daemon_that_stops_leaves_alone_whom_it_waits_for(daemon: Daemon, other: Daemon, one: Path) -> None:
+    daemon.configure(site(one))
+    daemon.start()
+    pid = pid_of(daemon, "one")
+    other.configure(site(one))
+    other.start()
+    until(other, "one", "BLOCKED")
+
+    assert other.stop() == 0
+
+    assert sites(daemon)["one"].pid == pid
+
+
+def test_a_job_that_closes_all_descriptors_does_not_free_the_lock(
+    daemon: Daemon, other: Daemon, runtime: Path
+) -> None:
+    one = make_worker(runtime / "one", "closes_all")
+    daemon.configure(site(one))
+    daemon.start()
+    pid = ready(daemon, "one")
+    other.configure(site(one))
+    other.start()
+
+    assert held_by(pid) in str(until(other, "one", "BLOCKED").reason)
+    assert held_by(pid) in other.cli("start", "one", code=1).stdout
+
+
+def test_a_directory_that_was_moved_has_the_same_lock(daemon: Daemon, other: Daemon, one: Path) -> None:
+    daemon.configure(site(one))
+    daemon.start()
+    pid = pid_of(daemon, "one")
+    one.rename(one.with_name("moved"))
+    other.configure(site(one.with_name("moved")))
+    other.start()
+
+    assert held_by(pid) in str(until(other, "moved", "BLOCKED").reason)
+
+
+@pytest.mark.parametrize("worker", ["waits", "closes_all"])
+def test_an_entry_that_was_renamed_waits_for_the_worker_of_the_old_name(
+    daemon: Daemon, runtime: Path, worker: str
+) -> None:
+    one = make_worker(runtime / "one", worker)
     daemon.configure(site(one))
     daemon.start()
     old = ready(daemon, "one")
-    daemon.kill()
-    daemon.start()
-    until(daemon, "one", "BLOCKED")
+    daemon.configure(site(one, name="same"))
 
-    assert daemon.stop() == 0
+    daemon.cli("reload")
 
-    assert Path(f"/proc/{old}").exists()
-    os.kill(old, signal.SIGTERM)
-    eventually(lambda: not Path(f"/proc/{old}").exists(), "it has ended")
+    assert pid_of(daemon, "same") != old
+    assert f"same: BLOCKED: {held_by(old)}" in daemon.said()
 
 
 def test_a_child_that_holds_the_lock_of_a_dead_worker_is_named_and_ended(daemon: Daemon, one: Path) -> None:
@@ -205,7 +253,7 @@ def test_a_linod_that_was_started_by_hand_is_named_with_who_started_it(
 
     reason = str(until(daemon, "one", "BLOCKED").reason)
     assert held_by(stranger.pid) in reason
-    assert re.search(rf"manage\.py linod\), started by \S+ \(pid {os.getpid()}\)$", reason)
+    assert re.search(rf"manage\.py linod\), since .*, started by \S+ \(pid {os.getpid()}\)$", reason)
 
     stranger.kill()
     stranger.wait()

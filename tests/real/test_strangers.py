@@ -5,8 +5,10 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 
+import psutil
 import pytest
 
 from linodmgr import strangers
@@ -59,7 +61,10 @@ def test_a_linod_in_the_project_directory_is_found_and_named(project: Path, star
     assert (stranger.pid, stranger.uid) == (process.pid, os.geteuid())
     assert stranger.command == f"{PYTHON} manage.py linod"
     assert stranger.started_by.endswith(f" (pid {os.getpid()})")
-    assert str(stranger) == f"pid {stranger.pid} ({stranger.command}), started by {stranger.started_by}"
+    since = datetime.fromisoformat(stranger.since).timestamp()
+    assert abs(psutil.Process(stranger.pid).create_time() - since) < 2.0
+    about = f"({stranger.command}), since {stranger.since}, started by {stranger.started_by}"
+    assert str(stranger) == f"pid {stranger.pid} {about}"
 
 
 def test_a_linod_that_came_by_another_path_is_found(project: Path, start: Start, runtime: Path) -> None:
