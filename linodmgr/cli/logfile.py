@@ -1,17 +1,18 @@
-"""One log file that grows and may be cut or replaced: its last lines, and what is new in it."""
+"""One log, which is put aside when it is full: its last lines, those since an instant, what is new."""
 
-import io
-import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
 
+from linodmgr.cli import logparts
+from linodmgr.cli.logparts import BLOCK, Part
+from linodmgr.cli.logtimes import instant_of
 from linodmgr.cli.tables import escaped
 from linodmgr.errors import LinodmgrError
 
-BLOCK = 65536  # bytes read at once
 LINE_LIMIT = 65536  # bytes after which a line without an end is shown all the same
 
 
@@ -21,33 +22,70 @@ class LogFile:
     def __init__(self, path: Path) -> None:
         """Open the file. Raises OSError."""
         self._path = path
-        self._file = io.FileIO(path)
+        self._part = Part(path)
         self._rest = b""
 
     def last(self, count: int, *, unfinished: bool) -> list[bytes]:
-        """Return the last ``count`` lines; ``news`` goes on after them.
+        """Return the last ``count`` lines, of older files, too; ``news`` goes on after them.
 
         ``unfinished``: a last line without a newline counts too; else ``news`` brings it when it is whole.
         """
-        end = position = self._file.seek(0, os.SEEK_END)
-        blocks: list[bytes] = []
-        newlines = 0
-        while position > 0 and newlines <= count:
-            start = max(0, position - BLOCK)
-            block = os.pread(self._file.fileno(), position - start, start)
-            blocks.insert(0, block)
-            newlines += block.count(b"\n")
-            position = start
-        self._file.seek(end)
-        *lines, self._rest = b"".join(blocks).split(b"\n")
-        if unfinished and self._rest:
-            lines.append(self._rest)
-            self._rest = b""
+        lines, self._rest = self._part.last_and_rest(count)
+        if unfinished:
+            lines += self.rest()
+            lines = lines[max(0, len(lines) - count) :]
+        with ExitStack() as stack:
+            for part in logparts.before(self._path, self._part) if len(lines) < count else ():
+                stack.callback(part.close)
+                lines = part.last(count - len(lines)) + lines
+                if len(lines) >= count:
+                    break
         return lines[max(0, len(lines) - count) :]
 
-    def begin_at(self, position: int) -> None:
-        """Let ``news`` bring what stands from ``position`` (bytes) on."""
-        self._file.seek(position)
+    def since(self, instant: float, *, unfinished: bool) -> Iterator[bytes]:
+        """Yield the lines that were written at ``instant`` (seconds since the epoch) or later.
+
+        A line without a time stamp belongs to the one before. ``news`` goes on after them.
+        """
+        parts = [self._part]
+        for part in logparts.before(self._path, self._part):
+            parts.append(part)
+            first = next((at for line in part.lines() if (at := instant_of(line)) is not None), None)
+            if first is not None and first < instant:
+                break
+        is_late = False
+        while parts:
+            part = parts.pop()
+            for line in self._from_the_start() if part is self._part else part.lines():
+                if (at := instant_of(line)) is not None:
+                    is_late = at >= instant
+                if is_late:
+                    yield line
+            if part is not self._part:
+                part.close()
+        if unfinished and is_late:
+            yield from self.rest()
+
+    def has_times(self) -> bool:
+        """Whether its lines have time stamps, as far as one sees at its end."""
+        lines = self.last(100, unfinished=True)
+        return not lines or any(instant_of(line) is not None for line in lines)
+
+    def begin_at(self, position: int, inode: int = 0) -> None:
+        """Let ``news`` bring what stands from ``position`` (bytes) on; ``inode``: in this file."""
+        number, found = 0, self._part
+        while inode and not found.has_inode(inode):
+            number += 1
+            older = logparts.opened_old(self._path, number)
+            if older is None or older.is_packed:
+                return  # it is gone: all that is left is new
+            if found is not self._part:
+                found.close()
+            found = older
+        if found is not self._part:
+            self._part.close()
+            self._part = found
+        self._part.file.seek(position)
 
     def rest(self) -> list[bytes]:
         """Return the unfinished last line, if there is one."""
@@ -55,38 +93,57 @@ class LogFile:
         return [rest] if rest else []
 
     def news(self) -> list[bytes]:
-        """Return the whole lines that have been written since; follows the path to a new file.
+        """Return the whole lines that have been written since, in all files that have come meanwhile.
 
-        Raises LinodmgrError if that cannot be read.
+        Raises LinodmgrError if one cannot be read.
         """
-        lines = self._grown()
+        lines = list(self._grown())
         try:
-            if os.path.samestat(os.stat(self._path), os.fstat(self._file.fileno())):
-                return lines
-            new = io.FileIO(self._path)
+            while newer := logparts.after(self._path, self._part):
+                lines += self._grown()  # What came between the first look and the next file.
+                lines += self.rest()
+                self._part.close()
+                self._part = newer
+                lines += self._grown()
         except FileNotFoundError:
             return lines
         except OSError as error:
             raise unreadable(self._path, error) from error
-        lines += self._grown()  # What came between the first look and the replacement.
-        self._file.close()
-        lines += [self._rest] if self._rest else []
-        self._rest = b""
-        self._file = new
-        return lines + self._grown()
-
-    def _grown(self) -> list[bytes]:
-        if os.fstat(self._file.fileno()).st_size < self._file.tell():
-            self._file.seek(0)
-            self._rest = b""
-        lines: list[bytes] = []
-        while chunk := self._file.read(BLOCK):
-            *whole, self._rest = (self._rest + chunk).split(b"\n")
-            lines += whole
-            if len(self._rest) > LINE_LIMIT:
-                lines.append(self._rest)
-                self._rest = b""
         return lines
+
+    def _from_the_start(self) -> Iterator[bytes]:
+        self._part.file.seek(0)
+        self._rest = b""
+        return self._grown()
+
+    def _grown(self) -> Iterator[bytes]:
+        file = self._part.file
+        if not self._part.is_packed and self._part.size() < file.tell():
+            file.seek(0)
+            self._rest = b""
+        while chunk := file.read(BLOCK):
+            *whole, self._rest = (self._rest + chunk).split(b"\n")
+            yield from whole
+            if len(self._rest) > LINE_LIMIT:
+                end = whole_characters(self._rest)
+                piece, self._rest = self._rest[:end], self._rest[end:]
+                yield piece
+
+
+def whole_characters(text: bytes) -> int:
+    r"""Return up to where ``text`` has whole characters of UTF-8, at most three bytes from its end.
+
+    >>> [whole_characters(text) for text in (b"abc", b"caf\xc3", b"caf\xc3\xa9", b"\xff\xff")]
+    [3, 3, 5, 2]
+    """
+    for back in range(1, min(4, len(text)) + 1):
+        byte = text[-back]
+        if byte < 0x80:
+            break
+        if byte >= 0xC0:
+            length = 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4 if byte < 0xF8 else 1
+            return len(text) - back if length > back else len(text)
+    return len(text)
 
 
 def opened(path: Path) -> LogFile:
@@ -104,18 +161,38 @@ def unreadable(path: Path, error: OSError) -> LinodmgrError:
     return LinodmgrError(f"cannot read {path}: {(error.strerror or str(error)).lower()}")
 
 
-def show(lines: Sequence[bytes], label: str = "") -> None:
-    """Print ``lines`` of a log: made harmless on a terminal, as they were written into a pipe."""
-    if not lines:
+def show(lines: Iterable[bytes], label: str = "") -> None:
+    """Print ``lines`` of a log, each behind ``label``."""
+    show_all((label, line) for line in lines)
+
+
+def show_all(lines: Iterable[tuple[str, bytes]]) -> None:
+    """Print labels and lines: made harmless on a terminal, as they were written into a pipe."""
+    is_terminal = sys.stdout.isatty()
+    batch: list[bytes] = []
+    size = 0
+    for label, line in lines:
+        if is_terminal:
+            start = click.style(label, fg="cyan") if label else ""
+            batch.append(f"{start}{escaped(_text(line))}\n".encode(errors="replace"))
+        else:
+            batch.append(label.encode() + line + b"\n")
+        size += len(batch[-1])
+        if size >= BLOCK:
+            _print(batch, is_terminal)
+            batch, size = [], 0
+    _print(batch, is_terminal)
+
+
+def _print(batch: list[bytes], is_terminal: bool) -> None:
+    if not batch:
         return
-    if sys.stdout.isatty():
-        label = click.style(label, fg="cyan") if label else label
-        text = "".join(f"{label}{escaped(_text(line))}\n" for line in lines)
-        click.echo(text, nl=False)
+    whole = b"".join(batch)
+    if is_terminal:
+        click.echo(whole.decode(errors="replace"), nl=False)
     else:
-        start = label.encode()
         sys.stdout.flush()
-        sys.stdout.buffer.write(b"".join(start + line + b"\n" for line in lines))
+        sys.stdout.buffer.write(whole)
         sys.stdout.buffer.flush()
 
 

@@ -1,45 +1,63 @@
 """``linodmgr logs``: what the workers wrote, read straight from their files, so the daemon need not run."""
 
 import fnmatch
+import heapq
+import math
 import select
 import sys
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import click
 
 from linodmgr.cli import names, options
-from linodmgr.cli.logfile import LogFile, opened, show, unreadable
+from linodmgr.cli.logfile import LogFile, opened, show, show_all, unreadable
+from linodmgr.cli.logtimes import asked, instant_of
 from linodmgr.errors import LinodmgrError, UsageError
 
 LOOK_EVERY = 250  # milliseconds, while following
-COUNT_HELP = "Begin with the last N lines; default: 20."
+COUNT = 20
+COUNT_HELP = f"Begin with the last N lines; default: {COUNT}, with --since all of them."
+SINCE_HELP = "Begin with the lines since then: '2h' or '30s' ago, or '2026-11-24 10:00'."
 WILDCARDS = set("*?[")
 
 
 @click.command("logs")
 @options.site_names
 @click.option("-f", "--follow", is_flag=True, help="Go on showing what is written, until Ctrl-C.")
-@click.option("-n", "--lines", "count", metavar="N", type=click.IntRange(0), default=20, help=COUNT_HELP)
+@click.option("-n", "--lines", "count", metavar="N", type=click.IntRange(0), help=COUNT_HELP)
+@click.option("--since", metavar="WHEN", help=SINCE_HELP)
 @click.option("--daemon", is_flag=True, help="The daemon's own log.")
 @click.pass_context
-def command(context: click.Context, sites: tuple[str, ...], follow: bool, count: int, daemon: bool) -> None:
-    """Show the last lines that sites have written; -f goes on."""
+def command(
+    context: click.Context,
+    sites: tuple[str, ...],
+    follow: bool,
+    count: int | None,
+    since: str | None,
+    daemon: bool,
+) -> None:
+    """Show the last lines that sites have written, in the order of time; -f goes on."""
     if daemon and sites:
         raise UsageError("cannot show the logs of the daemon and of sites together: leave out one of them")
+    begin = None if since is None else asked(since)
     log_dir = options.places(context).log_dir
     alone = daemon or (len(sites) == 1 and not WILDCARDS & set(sites[0]))
     wanted = [names.DAEMON] if daemon else matching(log_dir, sites)
     logs = {name: _open(log_dir, name) for name in wanted}
-    for name, log in logs.items():
-        show(log.last(count, unfinished=not follow), "" if alone else _label(name, logs))
+    first = {
+        _label(name, logs, alone): _first(name, log, begin, count, follow=follow)
+        for name, log in logs.items()
+    }
+    show_all(in_order(first))
     while follow:
         _pause()
         if not alone:
             new = set(matching(log_dir, sites)) - logs.keys()
             logs |= {name: _open(log_dir, name) for name in sorted(new)}
         for name, log in logs.items():
-            show(log.news(), "" if alone else _label(name, logs))
+            show(log.news(), _label(name, logs, alone))
 
 
 def matching(log_dir: Path, patterns: Sequence[str]) -> list[str]:
@@ -65,12 +83,47 @@ def matching(log_dir: Path, patterns: Sequence[str]) -> list[str]:
     return list(found)
 
 
+def in_order(lines: Mapping[str, Iterable[bytes]]) -> Iterator[tuple[str, bytes]]:
+    r"""Yield labels and lines in the order of time; a line without a time stays behind the one before.
+
+    >>> [line for _, line in in_order({"a": [b"1970-01-01T00:00:02.000+00:00 2", b"more"],
+    ...     "b": [b"1970-01-01T00:00:01.000+00:00 1", b"1970-01-01T00:00:03.000+00:00 3"]})]
+    ... # doctest: +NORMALIZE_WHITESPACE
+    [b'1970-01-01T00:00:01.000+00:00 1', b'1970-01-01T00:00:02.000+00:00 2', b'more',
+     b'1970-01-01T00:00:03.000+00:00 3']
+    """
+    timed = [_timed(label, of_one) for label, of_one in lines.items()]
+    for _, label, line in heapq.merge(*timed, key=lambda one: one[0]):
+        yield label, line
+
+
+def _timed(label: str, lines: Iterable[bytes]) -> Iterator[tuple[float, str, bytes]]:
+    latest = -math.inf
+    for line in lines:
+        instant = instant_of(line)
+        latest = latest if instant is None else instant
+        yield latest, label, line
+
+
+def _first(
+    name: str, log: LogFile, begin: float | None, count: int | None, *, follow: bool
+) -> Iterable[bytes]:
+    """Return what is shown of a log at first."""
+    if begin is None:
+        return log.last(COUNT if count is None else count, unfinished=not follow)
+    if not log.has_times():
+        click.echo(f"linodmgr: {name}: its lines have no times: it is shown without --since", err=True)
+        return log.last(COUNT if count is None else count, unfinished=not follow)
+    lines = log.since(begin, unfinished=not follow)
+    return lines if count is None else deque(lines, count)
+
+
 def _open(log_dir: Path, name: str) -> LogFile:
     return opened(names.log_of(log_dir, name))
 
 
-def _label(name: str, names_shown: Iterable[str]) -> str:
-    return f"{name:<{max(map(len, names_shown))}} | "
+def _label(name: str, names_shown: Iterable[str], alone: bool) -> str:
+    return "" if alone else f"{name:<{max(map(len, names_shown))}} | "
 
 
 def _pause() -> None:

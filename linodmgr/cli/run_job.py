@@ -13,6 +13,7 @@ from linodmgr.cli.names import complete, complete_job
 from linodmgr.cli.tables import escaped, printable, took
 from linodmgr.errors import LinodmgrError
 from linodmgr.protocol import Answer, JobRun, RunJob
+from linodmgr.stamps import without
 
 FAILED = 1
 LOOK_EVERY = 0.2  # seconds, for new lines of the log
@@ -66,7 +67,7 @@ class _Run:
             if answer.state != "queued" and answer.log and self._log is None and not self._unread:
                 self._open(answer)
         if self._log is not None:
-            show(self._log.news())
+            show(map(without, self._log.news()))
 
     def _open(self, run: JobRun) -> None:
         try:
@@ -75,7 +76,7 @@ class _Run:
             self._unread = True
             click.echo(f"linodmgr: cannot show what {printable(run.name)} prints: {error}", err=True)
         else:
-            self._log.begin_at(run.log_from)
+            self._log.begin_at(run.log_from, run.log_inode)
 
     @contextlib.contextmanager
     def followed(self) -> Iterator[None]:
@@ -92,7 +93,7 @@ class _Run:
         finally:
             self._queue.close()
         if self._log is not None:
-            show(self._log.news() + self._log.rest())
+            show(map(without, self._log.news() + self._log.rest()))
 
     def tell_end(self) -> None:
         """Print what became of the run in one line."""

@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 COMMAND = ("gzip", "-c")
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C"}
 LOWEST = 19  # priority
+PAUSE = 1.0  # seconds: a burst that fills several logs is not held up, and not all of them are kept
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _MAKE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -37,7 +38,10 @@ class Packer:
     ``born`` and ``dead`` are told the pid of each child, before and after it can be waited for.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, pause: float = PAUSE) -> None:
+        """``pause``: seconds between what there is to be packed and the packing."""
+        self._pause = pause
+        self._timer: asyncio.TimerHandle | None = None
         self.born: Callable[[int], None] = lambda _pid: None
         self.dead: Callable[[int], None] = lambda _pid: None
         self._logs: dict[Path, None] = {}
@@ -46,16 +50,21 @@ class Packer:
     def add(self, path: Path) -> None:
         """Pack what is old of the log at ``path``, once it has its turn."""
         self._logs[path] = None
-        self._next()
+        if self._timer is None and self._work is None:
+            self._timer = asyncio.get_running_loop().call_later(self._pause, self._next)
 
     def stop(self) -> None:
         """End the child; what it was packing stays as it is until the next rotation."""
         self._logs.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._work is not None:
             self._work.child.kill()
             self._end()
 
     def _next(self) -> None:
+        self._timer = None
         while self._work is None and self._logs:
             path = next(iter(self._logs))
             plain = rotation.unpacked(path)
