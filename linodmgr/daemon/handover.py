@@ -123,6 +123,7 @@ class Handover(Struct, frozen=True, kw_only=True):
         found += [one.connection for one in self.runners]
         found += [one.connection for one in self.inquirers]
         found += [one.connection for one in self.clients]
+        found += [one.get("pipe", -1) for one in self.logs.values()]
         return [descriptor for descriptor in found if descriptor >= 0]
 
 

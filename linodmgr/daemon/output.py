@@ -111,6 +111,7 @@ class Output:
             "began": self.began,
             "end": self.file.end,
             "files": self.file.files,
+            "pipe": self._pipe,  # a worker may end meanwhile, and what is in a pipe with it
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -119,6 +120,9 @@ class Output:
         self.began = None if began is None else int(began)
         self.file.end = int(state["end"])
         self.file.files = tuple((int(inode), int(begin)) for inode, begin in state["files"])
+        if (pipe := int(state.get("pipe", -1))) >= 0:
+            os.set_inheritable(pipe, False)
+            self._listen(pipe)
 
     def resume(self, rest: Rest) -> None:
         """Write what an earlier daemon had taken out of the pipe when it was killed."""
