@@ -107,7 +107,9 @@ def _recorded(lock: int) -> tuple[int, ...]:
 
 def _in_the_way(pids: tuple[int, ...]) -> SpawnError:
     found = [stranger for pid in pids if (stranger := strangers.describe(pid))]
-    who = ", ".join(str(stranger) for stranger in found) or "a process that cannot be seen"
+    who = ", ".join(str(stranger) for stranger in found)
+    if not who:
+        who = f"pid {pids[0]}, which is ending" if pids else "a process that cannot be seen"
     return SpawnError(f"another linod runs for this directory: {who}", Remedy.RETRY, pids)
 
 

@@ -193,20 +193,23 @@ def test_a_directory_that_was_moved_has_the_same_lock(daemon: Daemon, other: Dae
     assert held_by(pid) in str(until(other, "moved", "BLOCKED").reason)
 
 
-@pytest.mark.parametrize("worker", ["waits", "closes_all"])
+@pytest.mark.parametrize("more", ["", "import os; os.closerange(3, 4096)\n"], ids=["holds", "closes_all"])
 def test_an_entry_that_was_renamed_waits_for_the_worker_of_the_old_name(
-    daemon: Daemon, runtime: Path, worker: str
+    daemon: Daemon, runtime: Path, more: str
 ) -> None:
-    one = make_worker(runtime / "one", worker)
-    daemon.configure(site(one))
+    one = make_worker(runtime / "one", "ignores_term")
+    manage = one / "manage.py"
+    manage.write_text(more + manage.read_text())
+    daemon.configure(site(one, stop_timeout=0.5))
     daemon.start()
     old = ready(daemon, "one")
-    daemon.configure(site(one, name="same"))
+    daemon.configure(site(one, name="same", stop_timeout=0.5))
 
     daemon.cli("reload")
 
     assert pid_of(daemon, "same") != old
     assert f"same: BLOCKED: {held_by(old)}" in daemon.said()
+    assert f"one: killing pid {old}" in daemon.said()
 
 
 def test_a_child_that_holds_the_lock_of_a_dead_worker_is_named_and_ended(daemon: Daemon, one: Path) -> None:
