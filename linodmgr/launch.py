@@ -12,6 +12,7 @@ from linodmgr.core.site import Identity, Site
 from linodmgr.directories import own
 
 SITE_FILES = Path(__file__).with_name("site")
+SPARE = Path(__file__).parent / "daemon" / "spare_process.py"
 VENVS = ("env", ".venv", "venv")
 LIST_OUTPUT_LIMIT = 8 * 1024 * 1024  # bytes that a list mode may print
 
@@ -39,13 +40,14 @@ class Launch:
 def lay_out(runtime_dir: Path) -> Path:
     """Return a directory under ``runtime_dir`` that holds the runner, readable by every site's user.
 
+    So does it hold what else the daemon executes: its own files may be replaced while it runs.
+
     It is named after the files' contents, so that a live worker's runner is never changed. A
     checksum is enough, they are our own; hashlib would bring OpenSSL into the daemon, 4 MB.
     Raises LinodmgrError if it is not ours alone.
     """
-    texts = {
-        path.name: path.read_bytes() for path in sorted(SITE_FILES.glob("*.py")) if path.name != "__init__.py"
-    }
+    files = [SPARE, *sorted(SITE_FILES.glob("*.py"))]
+    texts = {path.name: path.read_bytes() for path in files if path.name != "__init__.py"}
     checksum = zlib.crc32(b"\0".join(name.encode() + b"\0" + text for name, text in texts.items()))
     place = runtime_dir / f"runner-{checksum:08x}"
     own(place, 0o755)
@@ -154,6 +156,11 @@ def environment(site: Site, venv: str) -> dict[str, str]:
         "LANG": "C.UTF-8",
         **site.environment,
     }
+
+
+def changes_user(site: Site) -> bool:
+    """Whether the site's processes run as another user than we do."""
+    return "user" in identity(site)
 
 
 def identity(site: Site) -> dict[str, Any]:

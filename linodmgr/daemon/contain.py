@@ -141,19 +141,21 @@ class Contain:
         self._emptying = Emptying()
         self._memory: Controller | None = None  # nobody has asked for it yet
 
-    def room(self, site: Site) -> Room:
-        """Return a fresh room for a start of a site."""
+    def room(self, site: Site | None = None) -> Room:
+        """Return a fresh room for a start of a site, which may not be known yet."""
         mark = os.urandom(8).hex()
+        name = site.name if site else ""
         if not self.base:
-            return Room(site.name, mark)
+            return Room(name, mark)
         group = Cgroup(f"{self.base}/{cgroups.WORKER}{mark}")
         try:
             group.make()
         except OSError as error:
-            log.warning("%s: cannot make %s: %s", site.name, group.path, error.strerror)
-            return Room(site.name, mark)
-        cell = Cell(site.name, mark, group, self._emptying)
-        self.limit(cell, site)
+            log.warning("cannot make %s: %s", group.path, error.strerror)
+            return Room(name, mark)
+        cell = Cell(name, mark, group, self._emptying)
+        if site:
+            self.limit(cell, site)
         return cell
 
     def reopen(self, cgroup: str, mark: str, site: Site) -> Room:

@@ -53,7 +53,7 @@ class LinuxProcesses:
         self._locks = locks
         self._records = records
         self._limits = Limits(open_files)
-        self.spare = Spare(self.orphans.ours)
+        self.spare = Spare(self.orphans.ours, contain.room, runner_dir / launch.SPARE.name)
         self._spawner = Spawner(runner_dir, report, logs, open_files, self.spare)
         self._sweep = Sweep()
         self._starts: dict[int, Start] = {}  # by pid; those whose end has not been told
@@ -74,12 +74,13 @@ class LinuxProcesses:
         if site.problem or site.identity is None:
             raise SpawnError(site.problem or "no user is known", Remedy.CHANGE)
         lock = self._locks.take(site.directory)
-        room = self._contain.room(site)
+        room = self._room(site)
         try:
             process = self._spawner.spawn(site, lock, room)
             self._locks.record(lock, process.pid, room.cgroup)
         except SpawnError:
-            room.close()
+            if not self.spare.take_back(room):
+                room.close()
             raise
         finally:
             os.close(lock)  # the worker has its own
@@ -208,6 +209,14 @@ class LinuxProcesses:
 
     def _all(self) -> Iterable[Start]:
         return (*self._starts.values(), *self._sweep.starts.values())
+
+    def _room(self, site: Site) -> Room:
+        """Return a fresh room; a process may wait in it to become the worker."""
+        if launch.changes_user(site) and (room := self.spare.lend()):
+            room.name = site.name
+            self._contain.limit(room, site)
+            return room
+        return self._contain.room(site)
 
     def _record(self, site: Site, start: Start) -> None:
         """Let the next daemon know of a worker; its runner still waits for our go."""

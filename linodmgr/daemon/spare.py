@@ -13,12 +13,12 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from linodmgr.daemon.contain import Room
-from linodmgr.launch import Launch
+from linodmgr.launch import SPARE, Launch
 
-WAITING = Path(__file__).with_name("spare_process.py")
 ANSWER_WITHIN = 5.0  # seconds that it may take to execute; it takes less than a thousandth
 AGAIN_AFTER = 0.5  # seconds until the next one is made, so that nobody's restart has to wait for it
 
@@ -26,8 +26,11 @@ AGAIN_AFTER = 0.5  # seconds until the next one is made, so that nobody's restar
 class Spare:
     """At most one process, root's, that waits to be told whom to become."""
 
-    def __init__(self, ours: set[int]) -> None:
+    def __init__(self, ours: set[int], make_room: Callable[[], Room], program: Path = SPARE) -> None:
         self._ours = ours  # children that are known; while it waits, it is one of them
+        self._make_room = make_room
+        self._program = program
+        self._room: Room | None = None  # where it waits: to move a process takes the kernel a while
         self._process: subprocess.Popen[bytes] | None = None
         self._line: socket.socket | None = None
         self._again: asyncio.TimerHandle | None = None
@@ -46,7 +49,8 @@ class Spare:
             return None
         with line:
             try:
-                room.take(process.pid)
+                if room.pid != process.pid:
+                    room.take(process.pid)
                 code = _tell(line, _order(start, lock), [output, lock])
             except OSError:  # it was ended by somebody, or does not answer
                 process.kill()
@@ -57,6 +61,18 @@ class Spare:
             process.wait()
             raise OSError(code, os.strerror(code))
         return process
+
+    def lend(self) -> Room | None:
+        """Return the room that the process waits in, for a worker to live there; None if there is none."""
+        room, self._room = self._room, None
+        return room
+
+    def take_back(self, room: Room) -> bool:
+        """Have a room again if the process still waits there: nobody became a worker."""
+        if self._process is None or room.pid != self._process.pid:
+            return False
+        self._room = room
+        return True
 
     def close(self) -> None:
         """End what waits, and make no other."""
@@ -81,7 +97,7 @@ class Spare:
         ours, its = socket.socketpair()
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-B", WAITING, str(its.fileno())],
+                [sys.executable, "-I", "-S", "-B", self._program, str(its.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -96,6 +112,9 @@ class Spare:
         finally:
             its.close()
         self._ours.add(self._process.pid)
+        self._room = self._make_room()
+        with contextlib.suppress(OSError):  # it has ended, which will be seen
+            self._room.take(self._process.pid)
         self._line = ours
         # It says nothing before it is asked: what can be read is its end.
         asyncio.get_running_loop().add_reader(ours, self._end)
@@ -116,6 +135,8 @@ class Spare:
         if process is not None:
             process.kill()
             process.wait()
+        if room := self.lend():
+            room.close()
 
 
 def _order(start: Launch, lock: int) -> bytes:

@@ -30,10 +30,11 @@ SHOWS_ITSELF = Path(__file__).parents[1] / "workers" / "shows_itself.py"
 PYTHON = "/usr/bin/python3"  # every user may run it
 OWNER = """
 import asyncio
+from linodmgr.daemon.contain import Room
 from linodmgr.daemon.spare import Spare
 
 async def main():
-    spare = Spare(set())
+    spare = Spare(set(), lambda: Room('', '0' * 16))
     spare._prepare()
     print(spare._process.pid, flush=True)
     await asyncio.Event().wait()
@@ -48,7 +49,7 @@ class Stage:
     def __init__(self, thread: LoopThread, place: Path) -> None:
         self.thread = thread
         self.place = place
-        self.spare: Spare = thread.do(Spare, set())
+        self.spare: Spare = thread.do(Spare, set(), lambda: Room("", "0" * 16))
         self.room = Room("noi", "0" * 16)
         place.chmod(0o777)
         shutil.copy(SHOWS_ITSELF, place / "worker.py")
