@@ -38,9 +38,8 @@ class Packer:
     ``born`` and ``dead`` are told the pid of each child, before and after it can be waited for.
     """
 
-    def __init__(self, pause: float = PAUSE) -> None:
-        """``pause``: seconds between what there is to be packed and the packing."""
-        self._pause = pause
+    def __init__(self) -> None:
+        self.pause = PAUSE  # seconds from when there is something to be packed
         self._timer: asyncio.TimerHandle | None = None
         self.born: Callable[[int], None] = lambda _pid: None
         self.dead: Callable[[int], None] = lambda _pid: None
@@ -51,7 +50,7 @@ class Packer:
         """Pack what is old of the log at ``path``, once it has its turn."""
         self._logs[path] = None
         if self._timer is None and self._work is None:
-            self._timer = asyncio.get_running_loop().call_later(self._pause, self._next)
+            self._timer = asyncio.get_running_loop().call_later(self.pause, self._next)
 
     def stop(self) -> None:
         """End the child; what it was packing stays as it is until the next rotation."""

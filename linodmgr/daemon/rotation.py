@@ -15,9 +15,6 @@ def old(path: Path, number: int, suffix: str = "") -> Path:
 
 def rotate(path: Path, keep: int) -> None:
     """Put the file at ``path`` aside; ``keep`` old ones stay. Raises OSError."""
-    if keep == 0:
-        os.unlink(path)
-        return
     count = 0
     while _is_there(path, count + 1):  # an interrupted rotation has left a gap, which is filled
         count += 1
@@ -28,7 +25,10 @@ def rotate(path: Path, keep: int) -> None:
                     os.unlink(old(path, number, suffix))
                 else:
                     os.rename(old(path, number, suffix), old(path, number + 1, suffix))
-    os.rename(path, old(path, 1))
+    if keep:
+        os.rename(path, old(path, 1))
+    else:
+        os.unlink(path)
 
 
 def unpacked(path: Path) -> Path | None:

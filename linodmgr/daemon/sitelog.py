@@ -11,6 +11,8 @@ from linodmgr.daemon import rotation
 
 log = logging.getLogger(__name__)
 
+MAX_BYTES = 10_000_000
+KEEP = 5
 LONGEST_LINE = 256_000_000  # bytes; a longer one, and longer than all that is kept, is cut
 NEWLINE = 10
 NOT_A_FILE = "it is not a file"
@@ -27,8 +29,8 @@ class SiteLog:
         """``end`` is where an earlier daemon had come to."""
         self.path = path
         self.gid = os.getegid()
-        self.max_bytes = 0
-        self.keep = 0
+        self.max_bytes = MAX_BYTES  # until the site is known
+        self.keep = KEEP
         self.is_inside = False  # a line has begun and not ended
         self.end = end
         self.files: tuple[tuple[int, int], ...] = ()  # inode, and where it begins; the latest first

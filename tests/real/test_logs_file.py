@@ -10,47 +10,37 @@ from pathlib import Path
 
 import pytest
 
-from linodmgr.core.site import Identity, Site
 from linodmgr.core.states import Remedy
-from linodmgr.daemon.logs import TAIL_BYTES, Logs
+from linodmgr.daemon.logs import TAIL_BYTES
 from linodmgr.daemon.spawning import SpawnError
 from linodmgr.protocol import Start
-from tests.real.asking import done, pid_of, sites, stop, until
+from tests.real.asking import done, pid_of, stop, until
 from tests.real.daemon_fixture import Daemon
+from tests.real.log_desk import LogDesk, log_desk
 from tests.real.worker_sites import make_worker, site
 
 NOBODY = 65534
-FILLS = """\
-import resource
-resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-while True:
-    print("x" * 999)
-"""
 
 
 @pytest.fixture
-def logs(tmp_path: Path) -> Logs:
-    return Logs(tmp_path)
+def logs(tmp_path: Path) -> Iterator[LogDesk]:
+    with log_desk(tmp_path, log_time=False) as desk:
+        yield desk
 
 
-def one(gid: int) -> Site:
-    return Site(name="one", directory="/nowhere", identity=Identity("x", 0, gid, (), "/", "/bin/sh"))
+def write(logs: LogDesk, text: bytes) -> None:
+    with logs.worker() as output:
+        os.write(output, text)
 
 
-def write(logs: Logs, text: bytes) -> None:
-    log = logs.open(one(os.getegid()))
-    os.write(log, text)
-    os.close(log)
-
-
-def test_output_is_appended(logs: Logs, tmp_path: Path) -> None:
+def test_output_is_appended(logs: LogDesk) -> None:
     write(logs, b"first\n")
     write(logs, b"second\n")
 
-    assert (tmp_path / "one.log").read_text() == "first\nsecond\n"
+    assert logs.text() == b"first\nsecond\n"
 
 
-def test_the_tail_is_what_the_latest_start_has_said(logs: Logs) -> None:
+def test_the_tail_is_what_the_latest_start_has_said(logs: LogDesk) -> None:
     write(logs, b"old\n")
     write(logs, b"new\xff\nno end")
 
@@ -58,20 +48,22 @@ def test_the_tail_is_what_the_latest_start_has_said(logs: Logs) -> None:
     assert logs.tail("one", lines=1) == ["no end"]
 
 
-def test_the_tail_is_short_whatever_is_said(logs: Logs) -> None:
+def test_the_tail_is_short_whatever_is_said(logs: LogDesk) -> None:
     write(logs, b"x" * 1_000_000)
 
     assert [len(line) for line in logs.tail("one")] == [TAIL_BYTES]
 
 
-def test_there_is_no_tail_of_what_was_never_started_or_is_no_longer_there(logs: Logs, tmp_path: Path) -> None:
+def test_there_is_no_tail_of_what_was_never_started_or_is_no_longer_there(
+    logs: LogDesk, tmp_path: Path
+) -> None:
     assert logs.tail("one") == []
     write(logs, b"said\n")
     (tmp_path / "one.log").unlink()
     assert logs.tail("one") == []
 
 
-def test_a_log_that_was_cut_off_still_has_a_tail(logs: Logs, tmp_path: Path) -> None:
+def test_a_log_that_was_cut_off_still_has_a_tail(logs: LogDesk, tmp_path: Path) -> None:
     write(logs, b"old\n" * 100)
     write(logs, b"new\n")
     (tmp_path / "one.log").write_text("again\n")
@@ -81,11 +73,11 @@ def test_a_log_that_was_cut_off_still_has_a_tail(logs: Logs, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
 def test_a_log_can_be_read_by_the_group_of_the_site_and_written_by_nobody(
-    logs: Logs, tmp_path: Path, umask: int
+    logs: LogDesk, tmp_path: Path, umask: int
 ) -> None:
     old = os.umask(umask)
     try:
-        write(logs, b"")
+        write(logs, b"line\n")
     finally:
         os.umask(old)
 
@@ -94,17 +86,17 @@ def test_a_log_can_be_read_by_the_group_of_the_site_and_written_by_nobody(
 
 @pytest.mark.root
 def test_a_log_belongs_to_root_and_the_group_of_the_site_also_when_that_changes(
-    logs: Logs, tmp_path: Path
+    logs: LogDesk, tmp_path: Path
 ) -> None:
-    os.close(logs.open(one(os.getegid())))
-    os.close(logs.open(one(NOBODY)))
+    os.close(logs.open())
+    os.close(logs.open(gid=NOBODY))
 
     found = (tmp_path / "one.log").stat()
     assert (found.st_uid, found.st_gid) == (0, NOBODY)
 
 
 @pytest.mark.parametrize("kind", ["link", "dangling link", "directory", "pipe"])
-def test_what_is_no_file_is_not_written_to(logs: Logs, tmp_path: Path, kind: str) -> None:
+def test_what_is_no_file_is_not_written_to(logs: LogDesk, tmp_path: Path, kind: str) -> None:
     path, elsewhere = tmp_path / "one.log", tmp_path / "elsewhere"
     match kind:
         case "link":
@@ -118,7 +110,7 @@ def test_what_is_no_file_is_not_written_to(logs: Logs, tmp_path: Path, kind: str
             os.mkfifo(path)
 
     with pytest.raises(SpawnError, match="one") as refused:
-        logs.open(one(os.getegid()))
+        logs.open()
 
     assert refused.value.remedy is Remedy.BACKOFF
     assert not elsewhere.exists() or elsewhere.stat().st_size == 0
@@ -165,17 +157,6 @@ def test_a_full_disk_is_said_and_does_no_harm_once_there_is_room(
     assert "one.log': No space left on device, next try in" in str(until(daemon, "one", "BACKOFF").reason)
     subprocess.run(["mount", "-o", "remount,nr_inodes=100", str(full_disk)], check=True)
     until(daemon, "one", "RUNNING")
-
-
-def test_a_worker_that_fills_its_disk_disturbs_nobody(daemon: Daemon, runtime: Path) -> None:
-    chatty = make_worker(runtime / "chatty", "waits")
-    (chatty / "manage.py").write_text(FILLS)
-    daemon.configure(site(chatty) + site(make_worker(runtime / "calm", "waits")))
-    daemon.start()
-
-    calm = pid_of(daemon, "calm")
-    assert "exited with status" in str(until(daemon, "chatty", "BACKOFF").reason)
-    assert sites(daemon)["calm"].pid == calm
 
 
 @pytest.mark.root
