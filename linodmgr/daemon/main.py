@@ -1,6 +1,7 @@
 """Wire the parts, and run."""
 
 import asyncio
+import concurrent.futures.thread  # noqa: F401 - asyncio would import it when it is used: other files may be there then
 import contextlib
 import logging
 import signal

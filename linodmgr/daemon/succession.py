@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from linodmgr import __version__
+from linodmgr.core import shown
 from linodmgr.daemon import handover, upgrade
 from linodmgr.daemon.clients import Client
 from linodmgr.daemon.control import Control
@@ -104,13 +105,19 @@ class Parts:
             asker = await self.control.join(state.asker)
             asker.take_over(HandedClient(connection=state.asker, asked=True))
         names: list[str] = []
+        blocked = [name for name in self.loop.sites if shown.word(self.loop.fleet[name]) == "BLOCKED"]
         try:
             lines, names = await reload()
         except LinodmgrError as error:
             lines = [*str(error).splitlines(), "the old configuration is kept"]
         if asker is not None:
             now = f"the daemon runs version {__version__} now, {state.version} before"
-            asker.wait_for(names, [], True, [now, *(lines if len(lines) > 1 else ())])
+            asker.wait_for(
+                [name for name in names if name not in blocked],
+                [],
+                True,
+                [now, *(lines if len(lines) > 1 else ())],
+            )
 
     def _adopt(self, live: LiveWorker) -> None:
         name = live.site.name
