@@ -8,13 +8,21 @@ import re
 import struct
 import subprocess
 import termios
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 CONTROLS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
-def on_a_terminal(arguments: Sequence[str], environment: Mapping[str, str], columns: int) -> tuple[int, str]:
-    """Return the exit code of a command and all that it wrote to its terminal, colours and all."""
+def on_a_terminal(
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    columns: int,
+    watch: Callable[[str], object] = lambda _said: None,
+) -> tuple[int, str]:
+    """Return the exit code of a command and all that it wrote to its terminal, colours and all.
+
+    ``watch`` is called with all that it has written so far whenever that is more.
+    """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
     kept = {key: value for key, value in environment.items() if key not in {"COLUMNS", "LINES", "NO_COLOR"}}
@@ -31,6 +39,7 @@ def on_a_terminal(arguments: Sequence[str], environment: Mapping[str, str], colu
     try:
         while chunk := _read(ours):
             said += chunk
+            watch(said.decode(errors="replace"))
     finally:
         os.close(ours)
         code = process.wait()

@@ -75,7 +75,10 @@ class Course:
             new = self._waits[site] = Wait(progress.waits_for, now - progress.waited, progress.limit)
         if (old.what if old else "") == (new.what if new else ""):
             return []
-        lines = [f"{site}: waited {now - old.since:.0f} s for {old.what}"] if old and old.what else []
+        lines = []
+        if old and old.what:
+            waited = now - old.since if progress.waited is None else progress.waited
+            lines.append(f"{site}: waited {waited:.0f} s for {old.what}")
         return [*lines, f"{site}: {new.words(now)}"] if new and new.what else lines
 
     def line(self) -> str:
