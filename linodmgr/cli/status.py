@@ -88,8 +88,11 @@ def row(site: SiteStatus) -> list[str]:
 
 
 def reason(site: SiteStatus) -> str:
-    """Return why a site is not as wanted, else which of its jobs needs attention."""
-    if site.reason or not site.attention:
+    """Return why a site is not as wanted, else which of its jobs needs attention and what was lost."""
+    attention = list(site.attention)
+    if site.lost_output:
+        attention.append(f"{size(site.lost_output)} of output lost")
+    if site.reason or not attention:
         return site.reason or ""
-    first, *more = site.attention
+    first, *more = attention
     return f"{first} (+{len(more)} more)" if more else first

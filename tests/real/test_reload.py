@@ -40,6 +40,7 @@ def one(runtime: Path) -> Path:
         ({"restart": "never"}, "restart"),
         ({"start_timeout": 100}, "start_timeout"),
         ({"log_keep": 3}, "log_keep"),
+        ({"log_time": False}, "log_time"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -53,6 +53,7 @@ def test_a_site_says_everything_itself(tmp_path: Path) -> None:
         watchdog = "30s"
         log_max_bytes = 1000
         log_keep = 0
+        log_time = false
         notify = "admin@example.com"
     """
     site = _site(write(tmp_path, text))
@@ -85,6 +86,7 @@ def test_a_site_says_everything_itself(tmp_path: Path) -> None:
         watchdog=30,
         log_max_bytes=1000,
         log_keep=0,
+        log_time=False,
         notify="admin@example.com",
     )
 

@@ -73,8 +73,4 @@ def test_the_example_shows_a_default_for_every_key_that_has_a_fixed_one() -> Non
 def test_keys_that_have_no_effect_yet_are_said_to_have_none() -> None:
     late = EXAMPLE.read_text().partition("take effect only in a later release")[2].partition("#[[site]]")[0]
 
-    assert KEY.findall(late) == [
-        "log_max_bytes",
-        "log_keep",
-        "notify",
-    ]
+    assert KEY.findall(late) == ["notify"]
