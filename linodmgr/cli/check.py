@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import click
 import msgspec
 
+from linodmgr import cgroups, places, strangers
 from linodmgr import config as configuration
-from linodmgr import places, strangers
 from linodmgr.cli import disk, options
 from linodmgr.cli.tables import printable
 from linodmgr.config import Config
@@ -19,6 +19,9 @@ from linodmgr.identity import Caller
 from linodmgr.reading import show
 
 AT_ONCE = 4  # sites that are looked at side by side
+UNCONTAINED = (
+    "no control groups (cgroup v2) can be made here: what a worker leaves behind is found as well as possible"
+)
 _OWNER, _DENIED = ".user: cannot be told from the owner of ", ": permission denied"  # root could tell
 
 
@@ -35,6 +38,7 @@ class Report(msgspec.Struct, frozen=True):
     sites: list[str]  # that were checked
     problems: list[Finding]
     unseen: list[str] = []  # those of the sites whose files only root can look at
+    uncontained: bool = False  # workers get no control groups of their own
 
 
 @click.command("check")
@@ -62,6 +66,8 @@ def command(context: click.Context, sites: tuple[str, ...], as_json: bool) -> No
         click.echo(summary(report), err=bool(report.problems))
     if report.unseen:
         click.echo(about_unseen(len(report.unseen)), err=True)
+    if report.uncontained:
+        click.echo(UNCONTAINED, err=True)
     if report.problems:
         context.exit(ConfigError.exit_code)
 
@@ -92,7 +98,8 @@ def examine(config: Config, patterns: Sequence[str] = ()) -> Report:
         findings += [Finding(name, f"{at}.{fault.key}: {fault.text}") for fault in faults.get(name, ())]
         for stranger in in_the_way.get(name, ()):
             findings.append(Finding(name, f"{at}: another linod runs for this directory: {stranger}"))
-    return Report(names, findings, [name for name in names if name in unseen])
+    uncontained = not above_us and not cgroups.find(config.places.runtime_dir)
+    return Report(names, findings, [name for name in names if name in unseen], uncontained)
 
 
 def summary(report: Report) -> str:

@@ -16,10 +16,11 @@ DROP_IN = f"/run/systemd/system/{UNIT}.d/test.conf"
 PROJECTS = "/srv"
 TRACES = (CONFIG, DROP_IN, PROJECTS, "/var/lib/linodmgr", "/var/log/linodmgr")
 SAID = ["journalctl", "--boot", f"--unit={UNIT}", "--output=cat", "--no-pager", "--lines=40"]
-GROUP = f"/sys/fs/cgroup/system.slice/{UNIT}/cgroup.procs"
+GROUP = f"/sys/fs/cgroup/system.slice/{UNIT}"
+PROCESSES = f"find {GROUP} -name cgroup.procs -exec cat {{}} + 2>/dev/null"
 END = f"""\
 systemctl stop {UNIT}
-for pid in $(cat {GROUP} 2>/dev/null); do tr '\\0' ' ' </proc/$pid/cmdline; done
+for pid in $({PROCESSES}); do tr '\\0' ' ' </proc/$pid/cmdline; done
 systemctl kill --signal=KILL {UNIT} 2>/dev/null
 systemctl disable --quiet {UNIT}
 rm -r -f "$0" "$@"
@@ -93,7 +94,7 @@ class Service:
     def processes(self) -> list[int]:
         """Return the pids, as the machine counts, of all processes that systemd knows to be the service's."""
         # Not read by us: it has the pids as the reader counts.
-        return [int(line) for line in self.machine.run("cat", GROUP, code=None).stdout.split()]
+        return [int(line) for line in self.machine.run("sh", "-c", PROCESSES, code=None).stdout.split()]
 
     def proc(self, pid: int, name: str) -> Path:
         """Return the file ``name`` of a process in /proc."""

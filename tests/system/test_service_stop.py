@@ -1,5 +1,6 @@
 """linodmgr.service ends: in order, without loss, and without anything left behind."""
 
+from tests.system.debian import UNIT
 from tests.system.service import Service
 from tests.system.sites import FUNCTION, THREE_SECONDS, busy, let_go, told, waiting
 
@@ -64,32 +65,32 @@ def test_linodmgr_stop_daemon_ends_the_service_for_good(service: Service) -> Non
     assert service.processes() == []
 
 
-def test_a_daemon_that_died_comes_back_once_its_workers_have_ended_their_jobs(service: Service) -> None:
+def test_a_daemon_that_died_comes_back_and_no_worker_is_lost(service: Service) -> None:
     service.configure(waiting(service, "idle") + busy(service, "one", FUNCTION))
     begun(service, "one")
-    before = service.site("one")["pid"]
+    service.until("idle", "RUNNING")
+    before = {name: service.site(name)["pid"] for name in ("idle", "one")}
+    daemon = service.shows("MainPID")
 
     service.systemctl("kill", "--kill-whom=main", "--signal=KILL")
-    service.eventually(lambda: service.shows("ActiveState") == "deactivating", "systemd has seen it")
-    service.eventually(lambda: service.processes() == [before], "only the busy worker is left")
+    service.eventually(lambda: service.shows("MainPID") not in ("0", daemon), "the next daemon has started")
+    service.eventually(lambda: service.shows("ActiveState") == "active", "it serves")
+
+    assert {name: service.site(name)["pid"] for name in ("idle", "one")} == before
     let_go(service, "one")
-    service.eventually(lambda: service.shows("ActiveState") == "active", "the next daemon has started")
-
-    after = service.until("one", "RUNNING")["pid"]
-    service.until("idle", "RUNNING")
-    assert after != before
-    assert told(service, "one")[:2] == ["begins", "ends"]
-    assert len(service.processes()) == 3, "a daemon and two workers"
-    assert service.shows("NRestarts") == "1"
+    service.eventually(
+        lambda: told(service, "one")[:2] == ["begins", "ends"], "the job ends as if nothing was"
+    )
+    service.systemctl("stop")
+    assert service.processes() == []
+    assert service.shows("Result") == "success"
 
 
-def test_a_worker_that_died_is_no_business_of_systemd(service: Service) -> None:
-    service.configure(waiting(service, "one"))
+def test_every_worker_has_a_control_group_of_its_own(service: Service) -> None:
+    service.configure(waiting(service, "one") + waiting(service, "two", user="anna"))
     service.linodmgr("start")
-    before = service.site("one")["pid"]
 
-    service.machine.run("sh", "-c", f"kill -KILL {before}")
+    groups = {service.proc(service.site(name)["pid"], "cgroup").read_text() for name in ("one", "two")}
 
-    service.eventually(lambda: service.site("one")["pid"] not in (None, before), "there is a new worker")
-    assert service.shows("ActiveState") == "active"
-    assert service.shows("NRestarts") == "0"
+    assert len(groups) == 2
+    assert all(f"/{UNIT}/w-" in group for group in groups)
