@@ -60,38 +60,52 @@ def asked(daemon: Daemon, *arguments: str) -> "subprocess.Popen[str]":
     return process
 
 
-@pytest.mark.parametrize(
-    "arguments", [["stop", "noi"], ["restart"], ["stop", "--daemon"], ["reload"]], ids=" ".join
-)
-def test_the_job_that_runs_may_end(busy: Daemon, runtime: Path, arguments: list[str]) -> None:
-    if arguments == ["reload"]:
-        busy.configure(site(runtime / "noi", stop_timeout=60, nice=1))
-    process = asked(busy, *arguments)
+def let_it_end(daemon: Daemon, *arguments: str) -> None:
+    """Have a command stop the worker, then let the job end: it must be the last."""
+    process = asked(daemon, *arguments)
 
-    (runtime / "noi" / "finish").touch()
+    (daemon.home / "noi" / "finish").touch()
     _, said = process.communicate()
 
     assert process.returncode == 0
     first, *rest = said.splitlines()
     assert re.fullmatch(r"noi: waiting for checkdata, \d+ s of 60", first)
     assert any(re.fullmatch(r"noi: waited \d+ s for checkdata", line) for line in rest)
-    log = busy.log("noi")
-    assert "has ended" in log
-    assert "begins too late" not in log.partition("has ended")[0]
-    if arguments[-1] == "--daemon":
-        assert busy.process is not None
-        assert busy.process.wait() == 0
+    assert daemon.log("noi").count("has ended") == 1
 
 
-@pytest.mark.parametrize("arguments", [["stop", "noi"], ["stop", "--daemon"]], ids=" ".join)
-def test_now_waits_for_nothing_not_even_if_a_stop_waits_already(busy: Daemon, arguments: list[str]) -> None:
-    patient = asked(busy, *arguments)
+def test_the_job_that_runs_may_end_and_no_other_begins(busy: Daemon, runtime: Path) -> None:
+    let_it_end(busy, "stop", "noi")
 
-    busy.cli(*arguments, "--now")
+    assert "begins too late" not in busy.log("noi")
+
+
+def test_a_restart_and_a_reload_let_the_job_that_runs_end(busy: Daemon, runtime: Path) -> None:
+    let_it_end(busy, "restart")
+    busy.cli("stop")
+    (runtime / "log" / "noi.log").write_text("")
+    (runtime / "noi" / "finish").unlink()
+    busy.cli("start")
+    eventually(lambda: "begins" in busy.log("noi"), "the job has begun")
+
+    busy.configure(site(runtime / "noi", stop_timeout=60, nice=1))
+    let_it_end(busy, "reload")
+
+
+def test_the_end_of_the_daemon_lets_the_job_that_runs_end(busy: Daemon) -> None:
+    let_it_end(busy, "stop", "--daemon")
+
+    assert busy.process is not None
+    assert busy.process.wait() == 0
+
+
+def test_now_waits_for_nothing_not_even_if_the_end_of_the_daemon_waits_already(busy: Daemon) -> None:
+    patient = asked(busy, "stop", "--daemon")
+
+    busy.cli("stop", "--daemon", "--now")
 
     patient.communicate()
     assert patient.returncode == 0
     assert "has ended" not in busy.log("noi")
-    if arguments[-1] == "--daemon":
-        assert busy.process is not None
-        assert busy.process.wait() == 0
+    assert busy.process is not None
+    assert busy.process.wait() == 0

@@ -1,5 +1,6 @@
 """``linodmgr hold``: the command runs while its sites are stopped, whatever becomes of everything else."""
 
+import doctest
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from linodmgr.cli import hold
 from linodmgr.protocol import Refused
 from tests.eventually import eventually
 from tests.fake_daemon import LINODMGR, configure, fake_daemon, linodmgr
@@ -56,6 +58,10 @@ def command_of(process: "subprocess.Popen[str]") -> psutil.Process:
     return child
 
 
+def test_the_examples_are_true() -> None:
+    assert doctest.testmod(hold).failed == 0
+
+
 def test_it_runs_while_the_site_is_stopped_and_ends_as_it_ends(noi: Daemon, runtime: Path) -> None:
     before = sites(noi)["noi"].pid
     seen = f"{LINODMGR} --config {noi.config} status; cat; exit 7"
@@ -73,18 +79,11 @@ def test_it_runs_while_the_site_is_stopped_and_ends_as_it_ends(noi: Daemon, runt
     assert after.pid != before
 
 
-@pytest.mark.parametrize(
-    ("command", "code"),
-    [
-        (["true"], 0),
-        (["sh", "-c", "kill -9 $$"], 137),
-        (["no-such-command"], 127),
-        (["/etc/passwd"], 126),
-    ],
-    ids=str,
-)
-def test_it_ends_as_shells_do(noi: Daemon, command: list[str], code: int) -> None:
-    noi.cli("hold", "noi", *command, code=code)
+def test_it_ends_as_shells_do(noi: Daemon) -> None:
+    noi.cli("hold", "noi", "true")
+    noi.cli("hold", "noi", "--", "sh", "-c", "kill -9 $$", code=137)
+    noi.cli("hold", "noi", "no-such-command", code=127)
+    noi.cli("hold", "noi", "/etc/passwd", code=126)
 
     assert sites(noi)["noi"].state == "RUNNING"
 
@@ -117,15 +116,15 @@ def test_a_daemon_that_ends_in_order_holds_again_when_it_comes_back(noi: Daemon)
     assert sites(noi)["noi"].state == "RUNNING"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_what_is_sent_to_it_alone_is_passed_on(noi: Daemon, number: signal.Signals) -> None:
-    with holding(noi, "sleep", "1000") as process:
-        command_of(process)
-        process.send_signal(number)
-        process.communicate()
+def test_what_is_sent_to_it_alone_is_passed_on(noi: Daemon) -> None:
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        with holding(noi, "sleep", "1000") as process:
+            command_of(process)
+            process.send_signal(number)
+            process.communicate()
 
-    assert process.returncode == 128 + number
-    assert sites(noi)["noi"].state == "RUNNING"
+        assert process.returncode == 128 + number
+        assert sites(noi)["noi"].state == "RUNNING"
 
 
 def test_ctrl_c_is_the_commands(noi: Daemon, runtime: Path) -> None:
