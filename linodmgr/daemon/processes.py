@@ -108,8 +108,10 @@ class LinuxProcesses:
         self._watch(start)
         return process.pid
 
-    def adopt(self, live: LiveWorker, on_exit: OnExit) -> None:
+    def adopt(self, live: LiveWorker, on_exit: OnExit, *, is_asked: bool = False) -> None:
         """Watch a worker that an earlier daemon has started; one that is our child may have ended.
+
+        ``is_asked``: to end.
 
         Raises ProcessLookupError if it is gone, and OSError.
         """
@@ -137,6 +139,7 @@ class LinuxProcesses:
                 pidfd=pidfd,
                 on_exit=on_exit,
                 is_ours=is_ours,
+                is_asked=is_asked,
                 live=live,
             )
         )

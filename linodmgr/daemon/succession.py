@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from linodmgr import __version__
 from linodmgr.core import shown
+from linodmgr.core.states import Stopping
 from linodmgr.daemon import handover, upgrade
 from linodmgr.daemon.clients import Client
 from linodmgr.daemon.control import Control
@@ -87,6 +88,7 @@ class Parts:
             self.loop.take_over(one.site.name, worker(one.worker), one.started, one.state_since)
         for live in state.live:
             self._adopt(live)
+        self.processes.clear()
         self.book.take_over(state.book)
         self.reports.take_over(state.runners, state.inquirers)
         self.reports.dumps.begins.update(state.dumps)
@@ -122,10 +124,12 @@ class Parts:
     def _adopt(self, live: LiveWorker) -> None:
         name = live.site.name
         self.logs.attach(live.site)
+        is_stopping = name in self.loop.fleet and isinstance(self.loop.fleet[name].state, Stopping)
         try:
-            self.processes.adopt(live, self.loop.exited)
+            self.processes.adopt(live, self.loop.exited, is_asked=is_stopping)
         except OSError as error:  # it was our child and is no longer: nobody knows how it has ended
             log.warning("%s: its worker (pid %d) is gone: %s", name, live.pid, error)
+            self.processes.bury(live)
             if self.loop.name_of(live.pid) is not None:
                 asyncio.get_running_loop().call_soon(self.loop.exited, live.pid, None)
 
