@@ -1,0 +1,321 @@
+"""A daemon that starts takes over the workers that an earlier one has left: the same, not others."""
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from linodmgr.config import load
+from linodmgr.daemon import kin
+from linodmgr.protocol import SiteStatus
+from tests.eventually import eventually
+from tests.real import jobs_asked
+from tests.real.asking import pid_of, ready, sites, stop, until
+from tests.real.daemon_fixture import Daemon
+from tests.real.worker_sites import make_worker, site
+
+NAMES = ("one", "two", "three")
+SPEAKS = """\
+# execute_from_command_line is called by others
+import os, time
+import schedule
+
+number = 0
+
+def counts():
+    while not os.path.exists("go"):
+        speak()
+        time.sleep(0.01)
+
+def speak():
+    global number
+    print("number", number, flush=True)
+    number += 1
+
+schedule.every(1).seconds.do(counts)
+while True:
+    schedule.run_pending()
+    speak()
+    time.sleep(0.01)
+"""
+
+Change = Callable[[dict[str, object]], object]
+
+
+def begin(daemon: Daemon, worker: str = "waits", names: tuple[str, ...] = NAMES, **keys: object) -> str:
+    """Start a daemon with sites that are ready; return their configuration."""
+    text = "".join(site(make_worker(daemon.home / name, worker), **keys) for name in names)
+    daemon.configure(text)
+    daemon.start()
+    for name in names:
+        ready(daemon, name)
+    return text
+
+
+def pids(daemon: Daemon) -> dict[str, int | None]:
+    return {name: one.pid for name, one in sites(daemon).items()}
+
+
+def record(daemon: Daemon, name: str = "one") -> Path:
+    return daemon.home / "run" / "workers" / f"{name}.json"
+
+
+def is_alive(pid: int | None) -> bool:
+    """Whether a process lives; init may take its time with a zombie."""
+    return pid is not None and bool(found := kin.look(pid)) and not found.is_dead
+
+
+def seen(one: SiteStatus) -> tuple[object, ...]:
+    """Return what must be the same before and after."""
+    return one.pid, one.state, one.goal, one.restarts
+
+
+def test_a_new_daemon_takes_over_all_workers_and_shows_them_as_before(daemon: Daemon) -> None:
+    begin(daemon)
+    os.kill(pid_of(daemon, "two"), signal.SIGKILL)
+    eventually(lambda: sites(daemon)["two"].restarts == 1, "it is counted")
+    ready(daemon, "two")
+    until(daemon, "two", "RUNNING")
+    before = sites(daemon)
+    daemon.kill()
+
+    daemon.start()
+
+    after = sites(daemon)
+    assert {name: seen(one) for name, one in after.items()} == {
+        name: seen(one) for name, one in before.items()
+    }
+    for name in NAMES:
+        assert (after[name].uptime or 0.0) > (before[name].uptime or 0.0)
+    assert "took over 3 live workers" in daemon.said()
+
+
+def test_workers_that_were_taken_over_can_be_stopped_and_restarted(daemon: Daemon) -> None:
+    begin(daemon)
+    old = pids(daemon)
+    daemon.kill()
+    daemon.start()
+
+    stop(daemon, "one")
+    daemon.cli("restart", "two")
+
+    assert not is_alive(old["one"])
+    assert pid_of(daemon, "two") != old["two"]
+    assert daemon.stop() == 0
+    assert not is_alive(old["three"])
+    assert not list((daemon.home / "run" / "workers").glob("*.json"))
+
+
+def test_several_daemons_one_after_the_other_take_over_the_same_workers(daemon: Daemon) -> None:
+    begin(daemon, names=("one",))
+    old = pids(daemon)
+
+    for _ in range(3):
+        daemon.kill()
+        daemon.start()
+        assert pids(daemon) == old
+
+
+def test_the_end_of_a_worker_that_was_taken_over_is_a_death_whatever_its_status(daemon: Daemon) -> None:
+    begin(daemon, "ends_when_told", names=("one",), restart="always")
+    old = pid_of(daemon, "one")
+    daemon.kill()
+    daemon.start()
+
+    (daemon.home / "one" / "end").touch()
+
+    eventually(lambda: sites(daemon)["one"].restarts == 1, "it is a death")
+    (daemon.home / "one" / "end").unlink()
+    assert pid_of(daemon, "one") != old
+    assert f"one: ended, nobody saw how (pid {old})" in daemon.said()
+
+
+def test_a_job_goes_on_without_a_daemon_and_no_line_of_it_is_lost(daemon: Daemon) -> None:
+    place = make_worker(daemon.home / "one", "waits")
+    (place / "manage.py").write_text(SPEAKS)
+    daemon.configure(site(place))
+    daemon.start()
+    jobs_asked.job(daemon, "one", "counts", state="running")
+    pid = pid_of(daemon, "one")
+    daemon.kill()
+    daemon.start()
+
+    (place / "go").touch()
+
+    jobs_asked.job(daemon, "one", "counts", outcome="ok")
+    assert pid_of(daemon, "one") == pid
+    stop(daemon, "one")
+    lines = [line for line in daemon.log("one").splitlines() if line.startswith("number ")]
+    assert lines == [f"number {number}" for number in range(len(lines))]
+
+
+def test_what_is_no_longer_wanted_is_drained_and_what_has_changed_is_restarted(daemon: Daemon) -> None:
+    names = ("stays", "changed", "disabled", "gone", "stopped")
+    begin(daemon, names=names)
+    old = pids(daemon)
+    daemon.kill()
+    table = {name: site(daemon.home / name) for name in names}
+    table["changed"] = site(daemon.home / "changed", environment={"CHANGED": "yes"})
+    table["disabled"] = site(daemon.home / "disabled", enabled=False)
+    daemon.configure("".join(text for name, text in table.items() if name != "gone"))
+    (daemon.home / "state" / "goals.json").write_text('{"stopped": ["stopped"]}')
+
+    daemon.start()
+
+    for name in ("disabled", "stopped"):
+        until(daemon, name, "STOPPED")
+    assert eventually(lambda: pid_of(daemon, "changed") not in (old["changed"], None), "it has a new process")
+    eventually(lambda: not is_alive(old["gone"]), "who is gone has ended")
+    assert pid_of(daemon, "stays") == old["stays"]
+    assert sorted(sites(daemon)) == sorted(set(names) - {"gone"})
+
+
+def test_an_entry_that_was_renamed_meanwhile_gets_the_site_after_the_old_worker_has_ended(
+    daemon: Daemon,
+) -> None:
+    begin(daemon, names=("one",))
+    old = pid_of(daemon, "one")
+    daemon.kill()
+    daemon.configure(site(daemon.home / "one", name="same"))
+
+    daemon.start()
+
+    assert pid_of(daemon, "same") != old
+    assert not is_alive(old)
+    assert list(sites(daemon)) == ["same"]
+
+
+@pytest.mark.parametrize("cgroup", ["on", "off"])
+def test_a_worker_that_ended_while_no_daemon_ran_is_started_anew_and_leaves_nothing(
+    daemon: Daemon, cgroup: str
+) -> None:
+    daemon.environment["LINODMGR_CGROUP"] = cgroup
+    begin(daemon, "leaves_child", names=("one",))
+    child = int((daemon.home / "one" / "child").read_text())
+    old = pid_of(daemon, "one")
+    daemon.kill()
+    os.kill(old, signal.SIGKILL)
+
+    daemon.start()
+
+    assert pid_of(daemon, "one") != old
+    eventually(lambda: not is_alive(child), "what it left has been ended")
+    assert f"one: its worker (pid {old}) has ended while no daemon ran" in daemon.said()
+
+
+def test_a_daemon_that_is_killed_while_it_starts_workers_neither_loses_nor_doubles_one(
+    daemon: Daemon,
+) -> None:
+    names = ("one", "two", "three", "four")
+    daemon.configure("".join(site(make_worker(daemon.home / name, "waits")) for name in names))
+    for name in names:
+        daemon.launch()
+        eventually(lambda name=name: record(daemon, name).exists(), f"{name} is being started")
+        daemon.kill()
+
+    daemon.start()
+
+    alive = {name: pid_of(daemon, name) for name in names}
+    for name in names:
+        place = os.stat(daemon.home / name)
+        assert workers_in(place) == [alive[name]]
+
+
+def workers_in(place: os.stat_result) -> list[int]:
+    """Return the processes whose current directory is this one."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            where = os.stat(entry / "cwd") if entry.name.isdecimal() else None
+        except OSError:
+            continue
+        if where and (where.st_dev, where.st_ino) == (place.st_dev, place.st_ino):
+            found.append(int(entry.name))
+    return found
+
+
+def test_a_record_of_another_process_is_not_believed(daemon: Daemon) -> None:
+    begin(daemon, names=("one",))
+    old = pid_of(daemon, "one")
+    daemon.kill()
+    os.kill(old, signal.SIGKILL)
+    with subprocess.Popen(["sleep", "100"]) as innocent:
+        try:
+            change(record(daemon), lambda told: told.update(pid=innocent.pid))
+            daemon.start()
+
+            assert pid_of(daemon, "one") not in (old, innocent.pid)
+            stop(daemon, "one")
+            assert innocent.poll() is None
+        finally:
+            innocent.kill()
+
+
+@pytest.mark.parametrize("field", ["boot", "started"])
+def test_a_record_of_another_boot_or_of_an_earlier_process_with_that_pid_is_not_believed(
+    daemon: Daemon, field: str
+) -> None:
+    begin(daemon, names=("one",))
+    old = pid_of(daemon, "one")
+    daemon.kill()
+    change(record(daemon), lambda told: told.update({field: "another" if field == "boot" else 1}))
+
+    daemon.start()
+
+    assert pid_of(daemon, "one") != old
+    assert not is_alive(old)
+
+
+def test_a_damaged_record_is_set_aside_with_a_message(daemon: Daemon) -> None:
+    begin(daemon)
+    old = pids(daemon)
+    daemon.kill()
+    record(daemon).write_text("{")
+    record(daemon, "two").chmod(0o666)
+
+    daemon.start()
+
+    assert {name: pid_of(daemon, name) for name in NAMES}["three"] == old["three"]
+    damaged = daemon.home / "run" / "workers" / "damaged"
+    assert sorted(path.name for path in damaged.iterdir()) == ["one.json", "two.json"]
+    assert daemon.said().count("cannot use the record") == 2
+    for name in ("one", "two"):
+        assert not is_alive(old[name])
+
+
+def test_a_worker_whose_lock_has_got_into_other_hands_is_replaced_once_it_is_free(daemon: Daemon) -> None:
+    begin(daemon, "closes_all", names=("one",))
+    old = pid_of(daemon, "one")
+    lock = lock_of(daemon, "one")
+    daemon.kill()
+    with subprocess.Popen(["flock", str(lock), "sleep", "100"], start_new_session=True) as other:
+        try:
+            eventually(lambda: is_locked(lock), "it has it")
+            daemon.start()
+
+            reason = str(until(daemon, "one", "BLOCKED").reason)
+            assert "(sleep 100), since " in reason or "(flock " in reason
+            assert not is_alive(old)
+        finally:
+            os.killpg(other.pid, signal.SIGKILL)
+    assert pid_of(daemon, "one") != old
+
+
+def lock_of(daemon: Daemon, name: str) -> Path:
+    place = os.stat(daemon.home / name)
+    return load(daemon.config).places.lock_dir / f"{place.st_dev}-{place.st_ino}"
+
+
+def is_locked(lock: Path) -> bool:
+    return subprocess.run(["flock", "-n", str(lock), "true"], check=False).returncode != 0
+
+
+def change(path: Path, how: Change) -> None:
+    """Change a record as somebody with an editor would."""
+    told = json.loads(path.read_text())
+    how(told)
+    path.write_text(json.dumps(told))
