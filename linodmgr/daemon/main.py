@@ -68,7 +68,7 @@ class Daemon:
             locks,
             self._logs,
             self._open_files,
-            Contain(cgroups.find(places.runtime_dir)),
+            Contain(cgroups.find(places.runtime_dir), places.runtime_dir),
             records,
         )
         known = self._processes.orphans.ours
@@ -207,9 +207,13 @@ class Daemon:
         async with self._reloading:
             try:
                 await self._parts.upgrade(asker)
-            except LinodmgrError as error:
-                log.error("%s; this daemon goes on", error)
-                raise
+            except (LinodmgrError, OSError) as error:
+                log.error("this daemon goes on: %s", error)
+                if not self._control.closing:
+                    self._notifier.ready(self._status.summary())
+                if isinstance(error, LinodmgrError):
+                    raise
+                raise LinodmgrError(f"cannot upgrade: {error.strerror or error}") from error
 
     def _reload_soon(self) -> None:
         async def reload() -> None:

@@ -36,7 +36,7 @@ def _unpack(packed: Any) -> Any:
         types = _types(_KINDS[name])
         known = {key: _value(value, types[key]) for key, value in given.items() if key in types}
         return _KINDS[name](**known)
-    except (TypeError, KeyError, AttributeError) as error:
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
         raise ValueError(f"{str(packed)[:80]} is no worker: {error}") from error
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from linodmgr.daemon.notify import Notifier
-from linodmgr.protocol import Reload
+from linodmgr.protocol import Reload, Upgrade
 from tests.eventually import eventually
 from tests.real.asking import done, pid_of, stop
 from tests.real.daemon_fixture import Daemon
@@ -167,3 +167,19 @@ def test_a_systemd_that_does_not_listen_blocks_nobody(
     notifier.ready("all is well")
     assert systemd.listen()[-2:] == ["READY=1", "STATUS=all is well"]
     assert "NOTIFY_SOCKET" not in os.environ, "workers are none of its business"
+
+
+def test_an_upgrade_is_told_like_a_reload(
+    daemon: Daemon, runtime: Path, systemd: Systemd, told: dict[str, str]
+) -> None:
+    daemon.configure(site(make_worker(runtime / "one", "waits")))
+    daemon.start(environment=told)
+    pid_of(daemon, "one")
+    systemd.until("READY=1")
+
+    done(daemon, Upgrade())
+
+    systemd.until("READY=1", 2)
+    heard = systemd.listen()
+    assert heard.index("RELOADING=1") > heard.index("READY=1")
+    assert not [line for line in heard if line.startswith("STOPPING")]
