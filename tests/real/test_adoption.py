@@ -66,7 +66,8 @@ def record(daemon: Daemon, name: str = "one") -> Path:
 
 def is_alive(pid: int | None) -> bool:
     """Whether a process lives; init may take its time with a zombie."""
-    return pid is not None and bool(found := kin.look(pid)) and not found.is_dead
+    found = None if pid is None else kin.look(pid)
+    return found is not None and not found.is_dead
 
 
 def seen(one: SiteStatus) -> tuple[object, ...]:
@@ -214,7 +215,7 @@ def test_a_daemon_that_is_killed_while_it_starts_workers_neither_loses_nor_doubl
     daemon.configure("".join(site(make_worker(daemon.home / name, "waits")) for name in names))
     for name in names:
         daemon.launch()
-        eventually(lambda name=name: record(daemon, name).exists(), f"{name} is being started")
+        eventually(record(daemon, name).exists, f"{name} is being started")
         daemon.kill()
 
     daemon.start()
