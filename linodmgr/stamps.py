@@ -36,20 +36,20 @@ class Clock:
         return b"%s.%03d%s" % (self._until_second, int((instant - second) * 1000), self._offset)
 
 
-def stamped(chunk: bytes, stamp: bytes, *, inside: bool) -> bytes:
+def stamped(chunk: bytes, stamp: bytes, *, inside: bool) -> bytes | memoryview:
     r"""Return ``chunk`` with ``stamp`` in front of each line that begins in it.
 
     ``inside``: it goes on with a line that has begun already.
 
-    >>> stamped(b"a\nb\n", b"now ", inside=False)
+    >>> bytes(stamped(b"a\nb\n", b"now ", inside=False))
     b'now a\nnow b\n'
-    >>> stamped(b"a\nb", b"now ", inside=True)
+    >>> bytes(stamped(b"a\nb", b"now ", inside=True))
     b'a\nnow b'
     """
     text = chunk.replace(b"\n", b"\n" + stamp)
-    if chunk.endswith(b"\n"):
-        text = text[: len(text) - len(stamp)]
-    return text if inside or not chunk else stamp + text
+    if chunk and not inside:
+        text = stamp + text
+    return memoryview(text)[: len(text) - len(stamp)] if chunk.endswith(b"\n") else text
 
 
 def begun(text: bytes | memoryview, *, inside: bool) -> int:

@@ -82,8 +82,11 @@ class Journal:
         self._memory[_NONCE] = self._nonce
         return rest
 
-    def read(self, name: str, pipe: int) -> bytes:
-        """Return what is in ``pipe``, at most CHUNK bytes; empty if there is nothing. Raises OSError."""
+    def read(self, name: str, pipe: int) -> bytes | memoryview:
+        """Return what is in ``pipe``, at most CHUNK bytes; empty if there is nothing. Raises OSError.
+
+        It is gone with the next one.
+        """
         memory = self._memory
         if memory is None:
             try:
@@ -99,12 +102,11 @@ class Journal:
         whose = name.encode()
         _WHOSE.pack_into(memory, _WHOSE_AT, count, len(whose), whose)
         memory[_STATE] = _READING
-        with memoryview(memory) as whole, whole[_CHUNK_AT : _CHUNK_AT + count] as place:
-            try:
-                count = os.readv(pipe, [place])
-            except BlockingIOError:  # a worker has read its own output
-                count = 0
-        return memory[_CHUNK_AT : _CHUNK_AT + count]
+        place = memoryview(memory)[_CHUNK_AT : _CHUNK_AT + count]
+        try:
+            return place[: os.readv(pipe, [place])]
+        except BlockingIOError:  # a worker has read its own output
+            return b""
 
     def begin(self, how: How, inode: int, size: int) -> None:
         """Know what the text of the chunk is, and where it will be written."""

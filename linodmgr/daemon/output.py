@@ -14,11 +14,12 @@ from linodmgr.core.site import Site
 from linodmgr.daemon import fifo, rotation
 from linodmgr.daemon.journal import How, Journal, Rest
 from linodmgr.daemon.losses import Losses
-from linodmgr.daemon.sitelog import SiteLog, reason_of
+from linodmgr.daemon.sitelog import NEWLINE, SiteLog, reason_of
 from linodmgr.stamps import Clock, begun, stamped
 
 log = logging.getLogger(__name__)
 
+PIECE = 65536  # bytes that get their stamps at once: what becomes larger costs the kernel more than us
 TURN = 4  # chunks before another site has its turn
 
 
@@ -130,7 +131,7 @@ class Output:
             if rest.how is None:
                 self._write(rest.chunk)
                 return
-            text = rest.how.before + stamped(rest.chunk, rest.how.stamp, inside=rest.how.inside)
+            text = rest.how.before + bytes(stamped(rest.chunk, rest.how.stamp, inside=rest.how.inside))
             written = rest.done + max(rotation.size_of(self.file.path, rest.inode) - rest.size, 0)
             self.file.open()
             if self._append(text[written:])[1]:
@@ -158,7 +159,7 @@ class Output:
         self._journal.end()
         return len(chunk)
 
-    def _write(self, chunk: bytes) -> None:
+    def _write(self, chunk: bytes | memoryview) -> None:
         try:
             self.file.open()
         except OSError as error:
@@ -170,28 +171,39 @@ class Output:
             return
         was_inside = self.file.is_inside
         self._journal.begin(How(was_inside, stamp), self.file.inode, self.file.size)
-        text = stamped(chunk, stamp, inside=was_inside) if stamp else chunk
-        done, reason = self._append(text)
-        if reason:
-            rest = memoryview(text)[done:]
-            inside = text[done - 1 : done] != b"\n" if done else was_inside
-            self._lose(len(rest) - begun(rest, inside=inside) * len(stamp), reason)
+        written = 0
+        size = PIECE if stamp else len(chunk)
+        for begin in range(0, len(chunk), size):
+            piece = chunk[begin : begin + size]
+            inside = chunk[begin - 1] != NEWLINE if begin else was_inside
+            text = stamped(bytes(piece), stamp, inside=inside) if stamp else piece
+            done, reason = self._append(text, written)
+            if reason:
+                rest = memoryview(text)[done:]
+                inside = text[done - 1] != NEWLINE if done else inside
+                lost = len(rest) - begun(rest, inside=inside) * len(stamp)
+                self._lose(lost + len(chunk) - begin - len(piece), reason)
+                return
+            written += len(text)
 
-    def _append(self, text: bytes) -> tuple[int, str]:
-        """Return how much of ``text`` is in the log, and why that is not all."""
+    def _append(self, text: bytes | memoryview, before: int = 0) -> tuple[int, str]:
+        """Return how much of ``text`` is in the log, and why that is not all.
+
+        ``before``: how much of the chunk's text has been written.
+        """
         done, reason, view = 0, "", memoryview(text)
         try:
             while done < len(text) and not reason:
                 if self.file.make_room():
                     self._rotated()
-                self._journal.go_on(self.file.inode, self.file.size, done)
-                count, reason = self.file.append(view[done : self.file.portion(text, done)])
+                self._journal.go_on(self.file.inode, self.file.size, before + done)
+                count, reason = self.file.append(view[done : self.file.portion(view, done)])
                 done += count
         except OSError as error:
             reason = reason_of(error)
         return done, reason
 
-    def _recover(self, chunk: bytes, stamp: bytes) -> None:
+    def _recover(self, chunk: bytes | memoryview, stamp: bytes) -> None:
         """Write again after something was lost, and say so first."""
         words = f"linodmgr: {self.losses.unsaid} bytes of output were lost: {self.losses.why}\n".encode()
         try:
@@ -199,7 +211,7 @@ class Output:
                 self._rotated()
             before = (b"\n" if self.file.is_inside else b"") + stamp + words
             self._journal.begin(How(False, stamp, before), self.file.inode, self.file.size)
-            text = before + stamped(chunk, stamp, inside=False)
+            text = before + bytes(stamped(bytes(chunk), stamp, inside=False))
             _, reason = self.file.append(memoryview(text), whole=True)
         except OSError as error:
             reason = reason_of(error)

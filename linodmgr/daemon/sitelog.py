@@ -91,12 +91,14 @@ class SiteLog:
         self.open()
         return True
 
-    def portion(self, text: bytes, begin: int) -> int:
+    def portion(self, text: memoryview, begin: int) -> int:
         """Return up to where ``text`` from ``begin`` on goes into this file: the end of a line."""
         room = max(self._full - self._size, 1)
         if len(text) - begin < room:
             return len(text)
-        return text.find(b"\n", begin + room - 1) + 1 or len(text)
+        full = begin + room - 1
+        newline = bytes(text[full:]).find(b"\n")
+        return len(text) if newline < 0 else full + newline + 1
 
     def append(self, text: memoryview, *, whole: bool = False) -> tuple[int, str]:
         """Return how much of ``text`` was written, and why that is not all.
