@@ -9,8 +9,10 @@ import logging
 import os
 import re
 import signal
+import zlib
 from collections.abc import Callable, Collection
 from functools import partial
+from pathlib import Path
 
 from linodmgr import cgroups
 from linodmgr.core.site import Site
@@ -20,8 +22,8 @@ from linodmgr.daemon.controller import Controller
 
 log = logging.getLogger(__name__)
 
-_MARK = re.compile(r"[0-9a-f]{16}")
-_GROUP = re.compile(rf"/.*/{cgroups.WORKER}[0-9a-f]{{16}}")
+_MARK = re.compile(r"[0-9a-f]{24}")
+_GROUP = re.compile(rf"/.*/{cgroups.WORKER}[0-9a-f]{{24}}")
 
 
 class Room:
@@ -136,14 +138,16 @@ class Cell(Room):
 class Contain:
     """Makes rooms: with walls where this host lets us."""
 
-    def __init__(self, base: str) -> None:
+    def __init__(self, base: str, runtime_dir: Path) -> None:
         self.base = base  # the directory to make groups in, see linodmgr.cgroups; empty: there are none
         self._emptying = Emptying()
+        # With what the marks of this daemon begin, and of earlier ones with this directory.
+        self._ours = f"{zlib.crc32(os.fsencode(runtime_dir)):08x}"
         self._memory: Controller | None = None  # nobody has asked for it yet
 
     def room(self, site: Site | None = None) -> Room:
         """Return a fresh room for a start of a site, which may not be known yet."""
-        mark = os.urandom(8).hex()
+        mark = self._ours + os.urandom(8).hex()
         name = site.name if site else ""
         if not self.base:
             return Room(name, mark)
@@ -164,12 +168,16 @@ class Contain:
         Both texts come from a file: a path that cannot be one of ours, least of all our own, is not used.
         """
         if not _MARK.fullmatch(mark):
-            mark = os.urandom(8).hex()  # nobody bears it
+            mark = self._ours + os.urandom(8).hex()  # nobody bears it
         if _GROUP.fullmatch(cgroup) and os.path.normpath(cgroup) == cgroup and cgroup.endswith(mark):
             group = Cgroup(cgroup)
             if os.path.exists(f"{cgroup}/cgroup.events"):
                 return Cell(site.name, mark, group, self._emptying)
         return Room(site.name, mark)
+
+    def made(self, mark: str) -> bool:
+        """Whether a mark is of this daemon or of an earlier one."""
+        return bool(_MARK.fullmatch(mark)) and mark.startswith(self._ours)
 
     def limit(self, room: Room, site: Site) -> None:
         """Set how much memory all that live in a room may use together, where the kernel can count it."""

@@ -35,11 +35,12 @@ def look(pid: int) -> Kin | None:
 
 def mark(pid: int) -> str:
     """Return the mark in the environment that a process was executed with; empty if there is none."""
-    wanted = START.encode() + b"="
-    for variable in _read(pid, "environ", ENVIRONMENT_READ).split(b"\0"):
-        if variable.startswith(wanted):
-            return variable[len(wanted) :].decode("ascii", "replace")
-    return ""
+    return _variable(pid, START)
+
+
+def site(pid: int) -> str:
+    """Return for which site a process was executed, as its environment says; empty if it does not."""
+    return _variable(pid, SITE)
 
 
 def owner(pid: int) -> int:
@@ -86,6 +87,14 @@ def words(pids: Iterable[int]) -> str:
     named = [f"pid {pid} ({command(pid) or 'unknown'})" for pid in listed[:SHOWN]]
     more = [f"{len(listed) - SHOWN} more"] if len(listed) > SHOWN else []
     return ", ".join([*named, *more])
+
+
+def _variable(pid: int, name: str) -> str:
+    wanted = name.encode() + b"="
+    for variable in _read(pid, "environ", ENVIRONMENT_READ).split(b"\0"):
+        if variable.startswith(wanted):
+            return variable[len(wanted) :].decode("ascii", "replace")
+    return ""
 
 
 def _read(pid: int, name: str, limit: int | None) -> bytes:

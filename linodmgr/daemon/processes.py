@@ -28,6 +28,7 @@ from linodmgr.daemon.sweep import Sweep
 
 log = logging.getLogger(__name__)
 
+NOBODY = -1  # no process has this pid, or is in its session
 PAUSE = 0.01  # seconds between two looks, if nothing but the end of somebody's child makes us look
 
 
@@ -147,15 +148,20 @@ class LinuxProcesses:
     def bury(self, live: LiveWorker) -> None:
         """End what is left of a worker that ended while no daemon ran; `clear` does it for control groups."""
         if not live.cgroup:
-            room = Room(live.site.name, live.mark)
-            room.pid = live.pid
-            gone = Start(live.site.name, live.pid, live.started, -1, 0, room, -1, lambda _pid, _status: None)
-            gone.is_ours, gone.is_over, gone.is_told = False, True, True
-            self._sweep.add(gone, lambda: None)
+            self._end_rest(live.site.name, live.mark, live.pid, live.started)
 
     def clear(self) -> None:
-        """End what earlier daemons have left in groups where no worker of ours lives, after it is said."""
+        """End what earlier daemons have left where no worker of ours lives, after it is said.
+
+        A record may be gone, or be that of the next start already, while something is left of the last.
+        """
         self._contain.clear({start.room.cgroup for start in self._starts.values()})
+        known = {start.room.mark for start in self._all()}
+        for pid in kin.processes():
+            mark = kin.mark(pid)
+            if self._contain.made(mark) and mark not in known and pid != os.getpid():
+                known.add(mark)
+                self._end_rest(kin.site(pid), mark, NOBODY, 0)
 
     def hand_over(self) -> list[LiveWorker]:
         """Return all workers whose end has not been told; the next daemon has to ``adopt`` them."""
@@ -212,6 +218,13 @@ class LinuxProcesses:
 
     def _all(self) -> Iterable[Start]:
         return (*self._starts.values(), *self._sweep.starts.values())
+
+    def _end_rest(self, name: str, mark: str, pid: int, started: int) -> None:
+        room = Room(name, mark)
+        room.pid = pid
+        gone = Start(name, pid, started, -1, 0, room, -1, lambda _pid, _status: None)
+        gone.is_ours, gone.is_over, gone.is_told = False, True, True
+        self._sweep.add(gone, lambda: None)
 
     def _room(self, site: Site) -> Room:
         """Return a fresh room; a process may wait in it to become the worker."""

@@ -88,7 +88,7 @@ class Linux:
         self._thread = thread
         self._logs = Logs(self.logs, self.pipes)
         self._processes = LinuxProcesses(
-            runtime, runtime / "report", Locks(self.locks), self._logs, LIMITS, Contain(base)
+            runtime, runtime / "report", Locks(self.locks), self._logs, LIMITS, Contain(base, runtime)
         )
         self._alive: set[int] = set()
 

@@ -69,7 +69,12 @@ class Theatre:
             (home / name).mkdir()
         self.logs = Logs(home / "log", home / "output")
         self.processes = LinuxProcesses(
-            home, self.report, Locks(home / "locks"), self.logs, (1024, 4096), Contain(cgroups.find(home))
+            home,
+            self.report,
+            Locks(home / "locks"),
+            self.logs,
+            (1024, 4096),
+            Contain(cgroups.find(home), home),
         )
         self.loop = thread.do(Loop, self.processes, 0)
         self.history = History(own_directory(home), gathered_for)

@@ -54,7 +54,7 @@ def base(runtime: Path) -> Iterator[str]:
     Cgroup(found).make()
     yield found
     assert Cgroup(found).remove()
-    Contain(found).close()
+    Contain(found, Path("/")).close()
 
 
 @pytest.mark.parametrize("kind", ["fertile", "relay", "crowd", "stopped"])
@@ -93,7 +93,7 @@ def test_without_cgroup_kill_all_are_killed_as_well(base: str, kind: str) -> Non
     ],
 )
 def test_a_group_that_a_record_only_claims_is_never_touched(base: str, path: str) -> None:
-    contain = Contain(base)
+    contain = Contain(base, Path("/"))
     room = contain.room(SITE)
     assert room.cgroup == f"{base}/w-{room.mark}"
 
@@ -108,7 +108,7 @@ def test_a_group_that_a_record_only_claims_is_never_touched(base: str, path: str
 def test_what_an_earlier_daemon_left_in_a_group_is_named_and_ended(
     base: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    contain = Contain(base)
+    contain = Contain(base, Path("/"))
     left, kept, empty = (contain.room(SITE) for _ in range(3))
     with (
         loop_thread() as thread,
