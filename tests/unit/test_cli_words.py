@@ -10,7 +10,10 @@ import pytest
 from linodmgr.cli import history, instants, jobs_plain, logs, main, names, run_job, telling
 from linodmgr.cli.main import COMMANDS, cli
 
-OURS = ("start", "stop", "restart", "status", "list", "run", "history", "logs", "reload", "completion")
+OURS = (
+    *("start", "stop", "restart", "status", "list", "run", "history", "logs", "reload", "upgrade"),
+    "completion",
+)
 WIDTH = 80
 
 
