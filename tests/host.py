@@ -2,20 +2,28 @@
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 
 from linodmgr.core.effects import Alert, Dump, Kill, Puzzle, Spawn, Terminate
+from linodmgr.core.ending import FAILING_FROM
 from linodmgr.core.fleet import Fleet, Order
+from linodmgr.core.site import Policy
 from linodmgr.core.states import (
     Event,
     Exited,
     Goal,
     Queued,
+    Running,
+    Silent,
     Spawned,
     Spawning,
     Starting,
+    State,
     Stopped,
+    Stopping,
     Tick,
     Wanted,
+    Worker,
 )
 
 
@@ -67,10 +75,37 @@ class Host:
         self.alive[self.last_pid] = name
         self.happens(name, Spawned(self.last_pid))
 
-    def end(self, pid: int, status: int, jitter: float = 0.0) -> None:
+    def end(self, pid: int, status: int | None, jitter: float = 0.0) -> None:
         name = self.alive.pop(pid)
         self.killed.discard(pid)
         self.happens(name, Exited(pid, status, f"exited with status {status}"), jitter)
+
+    def is_replaced(self, policies: dict[str, Policy]) -> None:
+        """The daemon is killed, and the next one takes over the processes that it finds."""
+        old, self.fleet = self.fleet, Fleet(self.fleet.starts_at_once)
+        self.being_spawned, self.told_failing = [], set()
+        alive = {name: pid for pid, name in self.alive.items()}
+        for name in old:
+            before = old[name]
+            self.fleet.add(name, policies[name])
+            if name in alive:
+                taken_over = self.recorded(before.state, policies[name])
+                self.fleet.put(name, Worker(Goal.UP, taken_over, before.early_deaths, before.restarts))
+                if before.early_deaths >= FAILING_FROM:
+                    self.told_failing.add(name)
+            self.happens(name, Wanted(before.goal))
+
+    def recorded(self, state: State, policy: Policy) -> Starting | Running:
+        """Return what the next daemon knows of a process: not that it was asked to end."""
+        match state:
+            case Running():
+                return replace(state, words=Silent())
+            case Stopping(pid=pid, since=since):
+                return Running(pid, since, since, ready=True)
+            case Starting(pid=pid, since=since):
+                return Starting(pid, since, self.now + policy.settle, -math.inf)
+            case _:
+                raise AssertionError(f"{state} has no process")
 
     def the_killed_die(self) -> None:
         for pid in sorted(self.killed):

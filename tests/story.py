@@ -95,8 +95,10 @@ class Story:
     def outgrown(self, reason: str = "uses 600M", at: float | None = None) -> "Story":
         return self.tell(Outgrown(reason), at)
 
-    def exited(self, status: int = 1, at: float | None = None) -> "Story":
-        """Let its process end; ``status`` is negative for a signal."""
+    def exited(self, status: int | None = 1, at: float | None = None) -> "Story":
+        """Let its process end; ``status`` is negative for a signal, None if nobody saw it."""
+        if status is None:
+            return self.tell(Exited(self.pid, None, "ended, nobody saw how"), at)
         cause = f"exited with status {status}" if status >= 0 else f"ended by signal {-status}"
         return self.tell(Exited(self.pid, status, cause), at)
 

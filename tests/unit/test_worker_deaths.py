@@ -12,6 +12,7 @@ from linodmgr.core.states import (
     Remedy,
     Resting,
     Running,
+    Silent,
     Spawning,
     Starting,
     Stopped,
@@ -167,6 +168,16 @@ def test_nothing_to_do_but_another_status_is_a_death() -> None:
     noi = Story().started().connected().said(Resting("no jobs")).exited(1)
 
     assert isinstance(noi.state, Waiting)
+
+
+def test_an_end_that_nobody_saw_is_a_death_whatever_was_said_before() -> None:
+    unseen = [
+        Story(Policy(restart=restart)).ran(at=0.0).said(words).exited(None, at=1.0)
+        for restart in (Restart.ALWAYS, Restart.ON_FAILURE)
+        for words in (Silent(), Resting("no jobs"))
+    ]
+
+    assert {story.state for story in unseen} == {Waiting("ended, nobody saw how after 1.0 s", 2.0)}
 
 
 def test_status_0_without_words_is_a_death_because_a_job_may_call_sys_exit() -> None:

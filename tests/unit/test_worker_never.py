@@ -68,6 +68,7 @@ A_RUNNERS_WORD = st.one_of(
     st.sampled_from([Connected(), BecameReady(), FoundUnhooked()]), st.builds(Said, words=WORDS)
 )
 FAILURES = st.builds(SpawnFailed, reason=st.just("no venv"), remedy=st.sampled_from(Remedy))
+ENDS = st.sampled_from([0, 1, -9, -15, None])
 SPANS = st.sampled_from([0.0, 0.1, 1.0, 5.0, 29.9, 30.0, 61.0, 3600.0])
 
 
@@ -77,6 +78,7 @@ class AnyHistory(Host, RuleBasedStateMachine):
     @initialize(starts_at_once=st.integers(0, 3), policy=POLICIES)
     def a_daemon_starts(self, starts_at_once: int, policy: Policy) -> None:
         self.boot(starts_at_once)
+        self.policies = dict.fromkeys(NAMES, policy)
         for name in NAMES:
             self.fleet.add(name, policy)
 
@@ -93,6 +95,7 @@ class AnyHistory(Host, RuleBasedStateMachine):
 
     @rule(name=SITES, policy=POLICIES)
     def a_reload_adds_or_adjusts(self, name: str, policy: Policy) -> None:
+        self.policies[name] = policy
         self.fleet.add(name, policy)
 
     @rule(name=SITES)
@@ -135,9 +138,13 @@ class AnyHistory(Host, RuleBasedStateMachine):
         self.happens(self.being_spawned.pop(place % len(self.being_spawned)), failure)
 
     @precondition(lambda self: self.alive)
-    @rule(place=st.integers(0, len(NAMES)), status=st.sampled_from([0, 1, -9, -15]), jitter=st.floats(0, 1))
-    def a_process_ends(self, place: int, status: int, jitter: float) -> None:
+    @rule(place=st.integers(0, len(NAMES)), status=ENDS, jitter=st.floats(0, 1))
+    def a_process_ends(self, place: int, status: int | None, jitter: float) -> None:
         self.end(sorted(self.alive)[place % len(self.alive)], status, jitter)
+
+    @rule()
+    def the_daemon_is_killed_and_another_one_takes_over(self) -> None:
+        self.is_replaced(self.policies)
 
     @rule(name=SITES)
     def a_site_keeps_dying(self, name: str) -> None:
