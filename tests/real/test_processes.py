@@ -211,7 +211,7 @@ def test_starts_and_ends_leave_no_descriptor_behind(linux: Linux) -> None:
     for _ in range(30):
         with pytest.raises(SpawnError):
             linux.spawn("one")
-    assert psutil.Process().num_fds() == before
+    eventually(lambda: psutil.Process().num_fds() <= before, "all are closed")
 
 
 def test_a_worker_that_ends_while_it_is_being_started_is_told_like_any_other(linux: Linux) -> None:
