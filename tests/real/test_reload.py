@@ -6,6 +6,7 @@ import signal
 import threading
 from pathlib import Path
 
+import psutil
 import pytest
 
 from linodmgr.cli.client import Refusal
@@ -22,8 +23,11 @@ def lines(daemon: Daemon) -> list[str]:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether there is still such a process."""
-    return Path(f"/proc/{pid}").exists()
+    """Whether it is a process that runs, so no zombie."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 @pytest.fixture
