@@ -38,6 +38,11 @@ def site_table(directory: Path, user: str = US, more: str = "") -> str:
     return f'[[site]]\ndirectory = "{directory}"\nuser = "{user}"\n{more}\n'
 
 
+def held_by(pid: int) -> str:
+    """Return how it begins to be told who is in the way."""
+    return f"another linod runs for this directory: pid {pid} ("
+
+
 def told_lines(daemon: Daemon, *arguments: str) -> list[str]:
     """Return what check tells, without the file."""
     told = daemon.cli("check", *arguments, code=78).stdout.splitlines()

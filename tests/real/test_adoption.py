@@ -1,24 +1,19 @@
 """A daemon that starts takes over the workers that an earlier one has left: the same, not others."""
 
-import json
 import os
 import signal
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from linodmgr.config import load
-from linodmgr.daemon import kin
 from linodmgr.protocol import SiteStatus
 from tests.eventually import eventually
 from tests.real import jobs_asked
 from tests.real.asking import pid_of, ready, sites, stop, until
 from tests.real.daemon_fixture import Daemon
+from tests.real.taken_over import NAMES, begin, is_alive, pids, record
 from tests.real.worker_sites import make_worker, site
 
-NAMES = ("one", "two", "three")
 SPEAKS = """\
 # execute_from_command_line is called by others
 import os, time
@@ -42,32 +37,6 @@ while True:
     speak()
     time.sleep(0.01)
 """
-
-Change = Callable[[dict[str, object]], object]
-
-
-def begin(daemon: Daemon, worker: str = "waits", names: tuple[str, ...] = NAMES, **keys: object) -> str:
-    """Start a daemon with sites that are ready; return their configuration."""
-    text = "".join(site(make_worker(daemon.home / name, worker), **keys) for name in names)
-    daemon.configure(text)
-    daemon.start()
-    for name in names:
-        ready(daemon, name)
-    return text
-
-
-def pids(daemon: Daemon) -> dict[str, int | None]:
-    return {name: one.pid for name, one in sites(daemon).items()}
-
-
-def record(daemon: Daemon, name: str = "one") -> Path:
-    return daemon.home / "run" / "workers" / f"{name}.json"
-
-
-def is_alive(pid: int | None) -> bool:
-    """Whether a process lives; init may take its time with a zombie."""
-    found = None if pid is None else kin.look(pid)
-    return found is not None and not found.is_dead
 
 
 def seen(one: SiteStatus) -> tuple[object, ...]:
@@ -237,86 +206,3 @@ def workers_in(place: os.stat_result) -> list[int]:
         if where and (where.st_dev, where.st_ino) == (place.st_dev, place.st_ino):
             found.append(int(entry.name))
     return found
-
-
-def test_a_record_of_another_process_is_not_believed(daemon: Daemon) -> None:
-    begin(daemon, names=("one",))
-    old = pid_of(daemon, "one")
-    daemon.kill()
-    os.kill(old, signal.SIGKILL)
-    with subprocess.Popen(["sleep", "100"]) as innocent:
-        try:
-            change(record(daemon), lambda told: told.update(pid=innocent.pid))
-            daemon.start()
-
-            assert pid_of(daemon, "one") not in (old, innocent.pid)
-            stop(daemon, "one")
-            assert innocent.poll() is None
-        finally:
-            innocent.kill()
-
-
-@pytest.mark.parametrize("field", ["boot", "started"])
-def test_a_record_of_another_boot_or_of_an_earlier_process_with_that_pid_is_not_believed(
-    daemon: Daemon, field: str
-) -> None:
-    begin(daemon, names=("one",))
-    old = pid_of(daemon, "one")
-    daemon.kill()
-    change(record(daemon), lambda told: told.update({field: "another" if field == "boot" else 1}))
-
-    daemon.start()
-
-    assert pid_of(daemon, "one") != old
-    assert not is_alive(old)
-
-
-def test_a_damaged_record_is_set_aside_with_a_message(daemon: Daemon) -> None:
-    begin(daemon)
-    old = pids(daemon)
-    daemon.kill()
-    record(daemon).write_text("{")
-    record(daemon, "two").chmod(0o666)
-
-    daemon.start()
-
-    assert {name: pid_of(daemon, name) for name in NAMES}["three"] == old["three"]
-    damaged = daemon.home / "run" / "workers" / "damaged"
-    assert sorted(path.name for path in damaged.iterdir()) == ["one.json", "two.json"]
-    assert daemon.said().count("cannot use the record") == 2
-    for name in ("one", "two"):
-        assert not is_alive(old[name])
-
-
-def test_a_worker_whose_lock_has_got_into_other_hands_is_replaced_once_it_is_free(daemon: Daemon) -> None:
-    begin(daemon, "closes_all", names=("one",))
-    old = pid_of(daemon, "one")
-    lock = lock_of(daemon, "one")
-    daemon.kill()
-    with subprocess.Popen(["flock", str(lock), "sleep", "100"], start_new_session=True) as other:
-        try:
-            eventually(lambda: is_locked(lock), "it has it")
-            daemon.start()
-
-            reason = str(until(daemon, "one", "BLOCKED").reason)
-            assert "(sleep 100), since " in reason or "(flock " in reason
-            assert not is_alive(old)
-        finally:
-            os.killpg(other.pid, signal.SIGKILL)
-    assert pid_of(daemon, "one") != old
-
-
-def lock_of(daemon: Daemon, name: str) -> Path:
-    place = os.stat(daemon.home / name)
-    return load(daemon.config).places.lock_dir / f"{place.st_dev}-{place.st_ino}"
-
-
-def is_locked(lock: Path) -> bool:
-    return subprocess.run(["flock", "-n", str(lock), "true"], check=False).returncode != 0
-
-
-def change(path: Path, how: Change) -> None:
-    """Change a record as somebody with an editor would."""
-    told = json.loads(path.read_text())
-    how(told)
-    path.write_text(json.dumps(told))

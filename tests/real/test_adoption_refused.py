@@ -1,0 +1,101 @@
+"""Records of workers are not believed blindly: what is not a worker of ours is not taken over, nor harmed."""
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from linodmgr.config import load
+from tests.eventually import eventually
+from tests.real.asking import pid_of, stop, until
+from tests.real.daemon_fixture import Daemon
+from tests.real.taken_over import NAMES, begin, is_alive, pids, record
+
+Change = Callable[[dict[str, object]], object]
+
+
+def test_a_record_of_another_process_is_not_believed(daemon: Daemon) -> None:
+    begin(daemon, names=("one",))
+    old = pid_of(daemon, "one")
+    daemon.kill()
+    os.kill(old, signal.SIGKILL)
+    with subprocess.Popen(["sleep", "100"]) as innocent:
+        try:
+            change(record(daemon), lambda told: told.update(pid=innocent.pid))
+            daemon.start()
+
+            assert pid_of(daemon, "one") not in (old, innocent.pid)
+            stop(daemon, "one")
+            assert innocent.poll() is None
+        finally:
+            innocent.kill()
+
+
+@pytest.mark.parametrize("field", ["boot", "started"])
+def test_a_record_of_another_boot_or_of_an_earlier_process_with_that_pid_is_not_believed(
+    daemon: Daemon, field: str
+) -> None:
+    begin(daemon, names=("one",))
+    old = pid_of(daemon, "one")
+    daemon.kill()
+    change(record(daemon), lambda told: told.update({field: "another" if field == "boot" else 1}))
+
+    daemon.start()
+
+    assert pid_of(daemon, "one") != old
+    assert not is_alive(old)
+
+
+def test_a_damaged_record_is_set_aside_with_a_message(daemon: Daemon) -> None:
+    begin(daemon)
+    old = pids(daemon)
+    daemon.kill()
+    record(daemon).write_text("{")
+    record(daemon, "two").chmod(0o666)
+
+    daemon.start()
+
+    assert {name: pid_of(daemon, name) for name in NAMES}["three"] == old["three"]
+    damaged = daemon.home / "run" / "workers" / "damaged"
+    assert sorted(path.name for path in damaged.iterdir()) == ["one.json", "two.json"]
+    assert daemon.said().count("cannot use the record") == 2
+    for name in ("one", "two"):
+        assert not is_alive(old[name])
+
+
+def test_a_worker_whose_lock_has_got_into_other_hands_is_replaced_once_it_is_free(daemon: Daemon) -> None:
+    begin(daemon, "closes_all", names=("one",))
+    old = pid_of(daemon, "one")
+    lock = lock_of(daemon, "one")
+    daemon.kill()
+    with subprocess.Popen(["flock", str(lock), "sleep", "100"], start_new_session=True) as other:
+        try:
+            eventually(lambda: is_locked(lock), "it has it")
+            daemon.start()
+
+            reason = str(until(daemon, "one", "BLOCKED").reason)
+            assert "(sleep 100), since " in reason or "(flock " in reason
+            assert not is_alive(old)
+        finally:
+            os.killpg(other.pid, signal.SIGKILL)
+    assert pid_of(daemon, "one") != old
+
+
+def lock_of(daemon: Daemon, name: str) -> Path:
+    place = os.stat(daemon.home / name)
+    return load(daemon.config).places.lock_dir / f"{place.st_dev}-{place.st_ino}"
+
+
+def is_locked(lock: Path) -> bool:
+    return subprocess.run(["flock", "-n", str(lock), "true"], check=False).returncode != 0
+
+
+def change(path: Path, how: Change) -> None:
+    """Change a record as somebody with an editor would."""
+    told = json.loads(path.read_text())
+    how(told)
+    path.write_text(json.dumps(told))
