@@ -106,6 +106,7 @@ def test_json_is_one_object_with_the_promised_fields(runtime: Path) -> None:
         "cpu": 12.34,
         "failing": False,
         "attention": [],
+        "lost_output": 0,
     }
     assert said["sites"][1]["pid"] is None
     assert done.returncode == 3
