@@ -56,11 +56,8 @@ def test_a_job_and_its_output_go_on_over_several_upgrades(daemon: Daemon, runtim
     with subprocess.Popen(
         [LINODMGR, "run", "one", "counts"], env=daemon._environment(), stdout=subprocess.PIPE, text=True
     ) as follower:
-        opened = []
         for _ in range(3):
             upgrade(daemon)
-            opened.append(sorted(descriptors(daemon).values()))
-        assert len(opened[0]) == len(opened[2]), opened
         assert jobs_asked.jobs(daemon, "one")["counts"]["state"] == "running"
         (place / "go").touch()
         said = follower.communicate(timeout=30)[0]
@@ -166,13 +163,13 @@ def test_backoff_and_goals_are_as_before(daemon: Daemon, runtime: Path) -> None:
     )
     daemon.start()
     done(daemon, Stop(("stopped",)))
-    eventually(lambda: sites(daemon)["dies"].restarts >= 1, "it has died twice")
+    eventually(lambda: sites(daemon)["dies"].restarts >= 2, "it has died twice")
     until(daemon, "dies", "BACKOFF")
 
     upgrade(daemon)
 
     after = sites(daemon)
-    assert after["dies"].restarts >= 1
+    assert after["dies"].restarts >= 2
     assert (after["stopped"].state, after["stopped"].goal) == ("STOPPED", "DOWN")
     assert after["lacks"].state == "BLOCKED"
     assert after["idle"].state == "STOPPED"
@@ -186,7 +183,10 @@ def test_how_a_worker_ends_is_still_known_and_counted_on(daemon: Daemon, runtime
     os.kill(pid_of(daemon, "one"), signal.SIGUSR2)
     eventually(lambda: sites(daemon)["one"].restarts == 1, "it has been restarted")
     pid = pid_of(daemon, "one")
+    before = len(descriptors(daemon))
     upgrade(daemon)
+    upgrade(daemon)
+    eventually(lambda: len(descriptors(daemon)) <= before, "nothing more is open than before")
     assert sites(daemon)["one"].restarts == 1
 
     os.kill(pid, signal.SIGUSR1)
