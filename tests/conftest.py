@@ -17,6 +17,12 @@ NEEDS = "needs(program): needs a program of Debian's; left out where it is not i
 MOUNTS = "mounts: mounts a small disk; left out where even root may not"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("chaos", "the chaos test")
+    group.addoption("--chaos-minutes", type=float, default=0.0, help="for each variant; default: short")
+    group.addoption("--chaos-seed", type=int, help="the seed that an earlier run has printed")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", NEEDS)
     config.addinivalue_line("markers", MOUNTS)

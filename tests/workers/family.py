@@ -4,18 +4,19 @@ import os
 import select
 import signal
 import sys
+from collections.abc import Callable
 
 
-def wait():
+def wait() -> None:
     while True:
         signal.pause()
 
 
-def pause(seconds):
+def pause(seconds: float) -> None:
     select.select([], [], [], seconds)
 
 
-def child(life):
+def child(life: Callable[[], None]) -> None:
     """Start a process that lives its life and never comes back."""
     if os.fork() == 0:
         try:
@@ -24,35 +25,35 @@ def child(life):
             os._exit(0)
 
 
-def in_its_own_session():
+def in_its_own_session() -> None:
     os.setsid()
     wait()
 
 
-def twice_removed():
+def twice_removed() -> None:
     os.setsid()
     child(wait)
 
 
-def deaf():
+def deaf() -> None:
     os.setsid()
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     wait()
 
 
-def stopped():
+def stopped() -> None:
     os.setsid()
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
-def chatty():
+def chatty() -> None:
     os.setsid()
     while True:
         os.write(1, b"x" * 1000 + b"\n")
         pause(0.001)
 
 
-def relay():
+def relay() -> None:
     """Each runs a moment, and leaves another one behind."""
     while True:
         os.setsid()
@@ -61,7 +62,7 @@ def relay():
             os._exit(0)
 
 
-def fertile():
+def fertile() -> None:
     """Many that do not live long, again and again."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     os.setsid()
@@ -70,7 +71,7 @@ def fertile():
         pause(0.001)
 
 
-def nameless():
+def nameless() -> None:
     os.setsid()
     if os.fork() == 0:
         with open("nameless", "w") as file:
