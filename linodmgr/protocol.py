@@ -136,18 +136,7 @@ class History(Struct, tag="history", frozen=True, forbid_unknown_fields=True):
 
 
 Request = (
-    Start
-    | Stop
-    | Restart
-    | Hold
-    | Release
-    | Status
-    | Reload
-    | Upgrade
-    | ListJobs
-    | Jobs
-    | RunJob
-    | History
+    Start | Stop | Restart | Hold | Release | Status | Reload | Upgrade | ListJobs | Jobs | RunJob | History
 )
 
 

@@ -119,12 +119,13 @@ def keeper(loop: Loop, records: LiveRecords) -> Callable[[str], None]:
         if name not in loop.fleet:
             return
         worker = loop.fleet[name]
-        running, ready = None, False
+        running: float | None = None
+        ready = False
         match worker.state:
             case Starting(pid=pid):
                 pass
-            case Running(pid=pid, running_since=running, ready=ready):
-                pass
+            case Running(pid=pid) as state:
+                running, ready = state.running_since, state.ready
             case _:
                 return
         try:

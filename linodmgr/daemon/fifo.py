@@ -1,10 +1,12 @@
 """The pipes with names through which workers write, so that the next daemon can go on reading."""
 
+import array
 import contextlib
 import errno
 import fcntl
 import os
 import stat
+import termios
 from pathlib import Path
 
 LARGEST = 1024 * 1024  # bytes that a pipe holds, where we may
@@ -81,6 +83,13 @@ def widen(end: int) -> None:
 def holds(end: int) -> int:
     """Return how many bytes a pipe holds at most."""
     return fcntl.fcntl(end, fcntl.F_GETPIPE_SZ)
+
+
+def waiting(end: int) -> int:
+    """Return how many bytes are in a pipe."""
+    count = array.array("i", [0])
+    fcntl.ioctl(end, termios.FIONREAD, count)
+    return count[0]
 
 
 def is_at(path: Path, ours: int, uid: int) -> bool:

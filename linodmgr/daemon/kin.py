@@ -19,6 +19,7 @@ class Kin:
 
     pid: int
     parent: int
+    group: int
     session: int
     started: int  # clock ticks after boot
     is_dead: bool  # a zombie
@@ -30,7 +31,9 @@ def look(pid: int) -> Kin | None:
     fields = _read(pid, "stat", 4096).rpartition(b")")[2].split()
     if len(fields) < 20:
         return None
-    return Kin(pid, int(fields[1]), int(fields[3]), int(fields[19]), fields[0] in (b"Z", b"X"))
+    return Kin(
+        pid, int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19]), fields[0] in (b"Z", b"X")
+    )
 
 
 def mark(pid: int) -> str:

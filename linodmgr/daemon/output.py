@@ -4,6 +4,7 @@ A worker never waits for a disk: what cannot be written is counted, and said onc
 """
 
 import asyncio
+import errno
 import logging
 import os
 from collections.abc import Callable
@@ -20,6 +21,8 @@ from linodmgr.stamps import Clock, begun, stamped
 log = logging.getLogger(__name__)
 
 PIECE = 65536  # bytes that get their stamps at once: what becomes larger costs the kernel more than us
+NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE)
+AGAIN_AFTER = 0.25  # seconds, when there was no descriptor left
 TURN = 4  # chunks before another site has its turn
 
 
@@ -96,7 +99,8 @@ class Output:
         if self._pipe < 0:
             return
         self.drain()
-        asyncio.get_running_loop().remove_reader(self._pipe)
+        if not asyncio.get_running_loop().remove_reader(self._pipe) and (rest := fifo.waiting(self._pipe)):
+            self._lose(rest, reason_of(OSError(errno.EMFILE, os.strerror(errno.EMFILE))))
         os.close(self._pipe)
         self._pipe = -1
 
@@ -145,6 +149,15 @@ class Output:
         self._pipe = pipe
         asyncio.get_running_loop().add_reader(pipe, self._take_turn)
 
+    def _listen_later(self) -> None:
+        loop = asyncio.get_running_loop()
+        if loop.remove_reader(self._pipe):
+            loop.call_later(AGAIN_AFTER, self._listen_again, self._pipe)
+
+    def _listen_again(self, pipe: int) -> None:
+        if self._pipe == pipe:
+            self._listen(pipe)
+
     def _take_turn(self) -> None:
         for _ in range(TURN):
             if not self._receive():
@@ -153,6 +166,14 @@ class Output:
 
     def _receive(self) -> int:
         """Write what is in the pipe, at most a chunk; return how many bytes that were."""
+        if not fifo.waiting(self._pipe):
+            return 0
+        try:
+            self.file.open()
+        except OSError as error:
+            if error.errno in NO_DESCRIPTOR:  # our own trouble: what is in the pipe is safe there
+                self._listen_later()
+                return 0
         chunk = self._journal.read(self.name, self._pipe)
         if chunk:
             self._write(chunk)

@@ -60,7 +60,12 @@ class LinuxProcesses:
         """Return the pid of a new worker. Raises SpawnError."""
         if site.problem or site.identity is None:
             raise SpawnError(site.problem or "no user is known", Remedy.CHANGE)
-        lock = self._locks.take(site.directory)
+        try:
+            lock = self._locks.take(site.directory)
+        except SpawnError as error:
+            if not error.in_the_way:  # whoever holds it forks and ends, faster than one can look
+                self.clear()
+            raise
         room = self._room(site)
         try:
             process = self._spawner.spawn(site, lock, room)
@@ -143,11 +148,11 @@ class LinuxProcesses:
         """
         self._contain.clear({start.room.cgroup for start in self._ends.starts.values()})
         known = {start.room.mark for start in self._ends.all()}
-        for pid in kin.processes():
+        for pid in sorted(kin.processes(), reverse=True):
             mark = kin.mark(pid)
             if self._contain.made(mark) and mark not in known and pid != os.getpid():
                 known.add(mark)
-                self._ends.end_rest(kin.site(pid), mark, NOBODY, 0)
+                self._ends.end_rest(kin.site(pid), mark, NOBODY, 0, seen=pid)
 
     def hand_over(self) -> list[LiveWorker]:
         """Return all workers whose end has not been told; the next daemon has to ``adopt`` them."""

@@ -1,5 +1,6 @@
 """One start of a worker as the processes know it, and what is asked of whoever keeps records of it."""
 
+import contextlib
 import os
 import subprocess
 from collections.abc import Callable
@@ -63,7 +64,5 @@ class Start:
         if self.process is not None:
             self.process.wait()
         elif self.is_ours:
-            try:
+            with contextlib.suppress(ChildProcessError):
                 os.waitpid(self.pid, 0)
-            except ChildProcessError:
-                pass

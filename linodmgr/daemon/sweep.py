@@ -1,7 +1,6 @@
-"""Where there are no control groups: ends what is left of a start, in passes over /proc, a slice at a time."""
+"""Where there are no control groups: ends what is left of a start, in passes over /proc, slice by slice."""
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
@@ -13,6 +12,7 @@ from linodmgr.daemon.starts import Start
 log = logging.getLogger(__name__)
 
 SLICE = 40  # processes that are looked at before something else has its turn
+CLEAN_PASSES = 3  # in a row: who is another process every few milliseconds may be missed in one
 FINAL_PASSES = 100  # what is still there then hangs in the kernel
 AT_ONCE = 64  # whose ends are waited for at the same time: each costs a descriptor
 
@@ -25,6 +25,7 @@ class Sweep:
         self._done: dict[str, Callable[[], None]] = {}
         self._relatives: dict[int, tuple[int, str]] = {}  # pid → when it was started, and the mark
         self._left: list[int] = []  # to be looked at in this pass
+        self._clean: dict[str, int] = {}  # by mark: passes in a row that have found nobody
         self._in_pass: set[str] = set()  # marks of those that were there when it began
         self._seen: dict[str, list[int]] = {}
         self._ending: dict[int, int] = {}  # pid → pidfd
@@ -49,10 +50,10 @@ class Sweep:
                 os.close(pidfd)
             self._ending.clear()
             before = set(self.starts)
-            for pid in kin.processes():
-                self._look(pid)
-            for mark in before - set(self._seen):
-                self._forget(mark)
+            for pid in sorted(kin.processes(), reverse=True):
+                self.look(pid)
+            for mark in before:
+                self._count(mark)
 
     def _begin_soon(self) -> None:
         if self._next is None and not self._left:
@@ -67,7 +68,7 @@ class Sweep:
 
     def _go_on(self) -> None:
         for _ in range(min(SLICE, len(self._left))):
-            self._look(self._left.pop())
+            self.look(self._left.pop(0))
         if self._left:
             self._next = asyncio.get_running_loop().call_soon(self._go_on)
         else:
@@ -75,14 +76,15 @@ class Sweep:
             self._end_of_pass()
 
     def _end_of_pass(self) -> None:
-        for mark in self._in_pass - set(self._seen):
-            self._forget(mark)
+        for mark in self._in_pass:
+            self._count(mark)
         if not self.starts:
             self._relatives.clear()
         elif not self._ending or self._in_pass != set(self.starts):
             self._begin_soon()
 
-    def _look(self, pid: int) -> None:
+    def look(self, pid: int) -> None:
+        """End a process if it is of one of the starts."""
         found = kin.look(pid)
         if found is None or found.is_dead or pid == os.getpid():
             return
@@ -104,6 +106,11 @@ class Sweep:
         return ""
 
     def _end(self, found: kin.Kin, mark: str) -> None:
+        start = self.starts[mark]
+        if not start.is_killed and mark not in self._seen:
+            log.info("%s: ending what its worker left behind: %s", start.name, kin.words([found.pid]))
+        if _end_group(found):
+            self._seen.setdefault(mark, [])
         try:
             pidfd = os.pidfd_open(found.pid)
         except OSError:
@@ -112,9 +119,6 @@ class Sweep:
         if again is None or again.started != found.started:
             os.close(pidfd)
             return
-        start = self.starts[mark]
-        if not start.is_killed and mark not in self._seen:
-            log.info("%s: ending what its worker left behind: %s", start.name, kin.words([found.pid]))
         try:
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         except OSError:  # another user's: nothing can be done
@@ -134,12 +138,30 @@ class Sweep:
         if not self._ending:
             self._begin_soon()
 
-    def _forget(self, mark: str) -> None:
-        del self.starts[mark]
-        self._done.pop(mark)()
+    def _count(self, mark: str) -> None:
+        """Know that a pass is over; the start is, too, once some have found nobody."""
+        self._clean[mark] = 0 if mark in self._seen else self._clean.get(mark, 0) + 1
+        if self._clean[mark] >= CLEAN_PASSES:
+            del self.starts[mark], self._clean[mark]
+            self._done.pop(mark)()
 
 
 def _is_taken(start: Start) -> bool:
     """Whether somebody else has the pid of a main process by now."""
     leader = kin.look(start.pid)
     return leader is not None and leader.started != start.started
+
+
+def _end_group(found: kin.Kin) -> bool:
+    """Send SIGKILL to the process group of a process; return whether there was anybody in it.
+
+    Whoever forks all the time cannot get away from this, as it can from a signal to the one that has forked.
+    No group is in two sessions, and what a worker starts is in sessions that begin with it.
+    """
+    if found.session in (0, os.getsid(0)):
+        return False
+    try:
+        os.killpg(found.group, signal.SIGKILL)
+    except OSError:
+        return False
+    return True

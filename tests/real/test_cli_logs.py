@@ -9,7 +9,8 @@ from threading import Thread
 import pytest
 
 from linodmgr.cli import logs
-from linodmgr.cli.logfile import BLOCK, LogFile
+from linodmgr.cli.logfile import LogFile
+from linodmgr.cli.logparts import BLOCK
 from linodmgr.errors import LinodmgrError
 from tests.eventually import eventually
 from tests.fake_daemon import LINODMGR, configure, environment, linodmgr, running

@@ -112,6 +112,7 @@ def test_a_run_that_was_asked_for_is_followed_to_its_end(desk: JobDesk) -> None:
     assert (failed.error, failed.trace) == ("ValueError: x", "Traceback")
     assert failed.log == str(desk.stage.home / "log" / "one.log")
     assert 0 < failed.log_from <= Path(failed.log).stat().st_size
+    assert isinstance(done, Done)
     assert done.results == []
     assert recorded(desk.stage, "one", "ended")[0]["asked"]
 
@@ -140,6 +141,7 @@ def test_a_worker_that_dies_meanwhile_is_the_end_of_the_run(desk: JobDesk) -> No
     *_, failed, done = desk.ask(RunJob("one", "mails"))
 
     assert isinstance(failed, JobRun)
+    assert isinstance(done, Done)
     assert (failed.state, done.results) == ("failed", [])
     assert failed.error.startswith("its worker exited with status 3 after ")
 
@@ -248,6 +250,7 @@ def test_the_past_is_told_oldest_first(desk: JobDesk) -> None:
     assert [(end.cause, end.uptime, end.output) for end in told.exits] == [
         ("exited with status 1", 3.5, ("bye",))
     ]
+    assert isinstance(done, Done)
     assert done.results == []
     for job, count in (("m", 2), ("mails", 2), ("check", 3), ("x", 0)):
         (told, _) = desk.ask(History(("one",), job))

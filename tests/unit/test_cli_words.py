@@ -55,4 +55,4 @@ def test_wrong_usage_is_told_in_one_line_in_our_words(said: click.UsageError, sh
 
 
 def test_labels_of_logs_stand_in_one_column() -> None:
-    assert logs._label("noi", ["noi", "amici"]) == "noi   | "
+    assert logs._label("noi", ["noi", "amici"], alone=False) == "noi   | "
