@@ -23,12 +23,15 @@ class NoListing(LinodmgrError):
     """A site's jobs are not known; the text is the reason alone."""
 
 
-def print_of(site: Site, runner_dir: Path, time_limit: float, cancelled: int) -> bytes:
+def print_of(
+    site: Site, runner_dir: Path, time_limit: float, cancelled: int, ours: set[int] | None = None
+) -> bytes:
     """Return what the list mode of ``site`` printed. Raises NoListing.
 
     ``time_limit`` is seconds; the process is also ended when descriptor ``cancelled`` becomes readable.
+    ``ours`` has its pid as long as nobody else may wait for it.
     """
-    with _started(site, runner_dir) as child:
+    with _started(site, runner_dir, set() if ours is None else ours) as child:
         output = _Output(child)
         ended = output.collect(time_limit, cancelled)
         if not ended:
@@ -42,7 +45,7 @@ def print_of(site: Site, runner_dir: Path, time_limit: float, cancelled: int) ->
 
 
 @contextmanager
-def _started(site: Site, runner_dir: Path) -> Iterator[subprocess.Popen[bytes]]:
+def _started(site: Site, runner_dir: Path, ours: set[int]) -> Iterator[subprocess.Popen[bytes]]:
     start = launch.listing(site, runner_dir).keywords()
     python = start["args"][0]
     try:
@@ -57,12 +60,16 @@ def _started(site: Site, runner_dir: Path) -> Iterator[subprocess.Popen[bytes]]:
         raise NoListing(f"no virtualenv: {python} does not exist") from error
     except OSError as error:
         raise NoListing(f"cannot run {python}: {error.strerror}") from error
-    with child:
-        try:
-            yield child
-        finally:
-            if child.returncode is None:
-                _end_group(child)
+    ours.add(child.pid)
+    try:
+        with child:
+            try:
+                yield child
+            finally:
+                if child.returncode is None:
+                    _end_group(child)
+    finally:
+        ours.discard(child.pid)
 
 
 def _end_group(child: subprocess.Popen[bytes]) -> None:

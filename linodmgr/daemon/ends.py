@@ -118,7 +118,7 @@ class Ends:
         if is_empty and not strays:
             self._tell(start)
             return
-        _say(start, [*cell.pids(), *strays])
+        _say(start, list(dict.fromkeys([*cell.pids(), *strays])))
         if is_empty:  # SIGCHLD will tell when the last of them has ended
             _kill(strays)
             return

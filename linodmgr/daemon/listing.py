@@ -15,8 +15,9 @@ LONGEST = 600.0  # seconds that anybody may let a site take
 class Lister:
     """Runs list modes, a few at a time, each watched by a thread: the loop has workers to care for."""
 
-    def __init__(self, runner_dir: Path) -> None:
+    def __init__(self, runner_dir: Path, ours: set[int]) -> None:
         self._runner_dir = runner_dir
+        self._ours = ours  # children that nobody else in the daemon may wait for
         self._turn = asyncio.Semaphore(AT_ONCE)
 
     async def listing(self, site: Site, time_limit: float) -> Listing:
@@ -30,7 +31,12 @@ class Lister:
             cancelled = os.eventfd(0)
             work = asyncio.create_task(
                 asyncio.to_thread(
-                    listmode.print_of, site, self._runner_dir, min(time_limit, LONGEST), cancelled
+                    listmode.print_of,
+                    site,
+                    self._runner_dir,
+                    min(time_limit, LONGEST),
+                    cancelled,
+                    self._ours,
                 )
             )
             try:

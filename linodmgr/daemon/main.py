@@ -84,7 +84,7 @@ class Daemon:
         self._status = Status(self._loop, self._logs, self._book)
         answers = JobAnswers(self._loop, self._book, self._history, self._logs)
         self._control = Control(self._loop, self._roster, self._status, answers, self)
-        self._lister = Lister(self._runner_dir)
+        self._lister = Lister(self._runner_dir, known)
         self._gone: asyncio.Event
         self._reloading: asyncio.Lock
         self._summary: asyncio.Handle | None = None

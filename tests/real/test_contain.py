@@ -85,6 +85,7 @@ def test_what_is_ended_is_said(contained: Daemon) -> None:
 
     eventually(lambda: not living(mark), "nothing is left")
     assert f"session: ending what its worker left behind: pid {left} (" in contained.said()
+    assert contained.said().count(f"pid {left} (") == 1
 
 
 def test_what_tells_nothing_of_itself_lives_as_long_as_the_worker(contained: Daemon) -> None:

@@ -168,6 +168,28 @@ def test_who_may_not_read_the_configuration_asks_its_daemon(
     assert [idle["site"] for idle in shown["idle"]] == ["theirs"]
 
 
+@pytest.mark.root
+def test_a_site_that_takes_its_time_is_not_ended_by_the_daemon(
+    daemon: Daemon, runtime: Path, user: pwd.struct_passwd, public_linodmgr: str
+) -> None:
+    slow = MEETS.format(other="quick") + "sleep 2.5; " + ANSWERS  # then it is looked at again
+    sites = {"slow": slow, "quick": MEETS.format(other="slow") + ANSWERS}
+    group = grp.getgrgid(user.pw_gid).gr_name
+    daemon.configure(
+        "".join(
+            shell_site(runtime / name, script, user="root", enabled=False) for name, script in sites.items()
+        ),
+        daemon=f'group = "{group}"',
+    )
+    daemon.start()
+
+    shown = shown_to(user, [public_linodmgr, "--config", str(daemon.config), "list", "--json"])
+
+    assert shown["problems"] == []
+    assert [idle["site"] for idle in shown["idle"]] == ["slow", "quick"]
+    assert "left behind" not in daemon.said()
+
+
 def shown_to(user: pwd.struct_passwd, command: list[str]) -> Any:
     """Return the JSON that ``command`` prints when ``user`` runs it."""
     asked = subprocess.run(
