@@ -4,7 +4,9 @@ They get other numbers and are packed while somebody reads them.
 """
 
 import contextlib
+import errno
 import os
+import stat
 import struct
 import zlib
 from collections import deque
@@ -17,6 +19,7 @@ from linodmgr.errors import LinodmgrError
 BLOCK = 65536  # bytes read at once
 PACKED = ".gz"
 TRIES = 20  # to find a file while it gets other numbers
+NOT_A_FILE = "it is not a file"
 
 
 class Part:
@@ -26,7 +29,7 @@ class Part:
         """Open it. Raises OSError."""
         self._path = path
         self.is_packed = path.suffix == PACKED
-        self._raw = open(path, "rb", buffering=0)  # noqa: SIM115
+        self._raw = open(path, "rb", buffering=0, opener=_opened)  # noqa: SIM115
         self.file: BinaryIO = self._raw
         if self.is_packed:
             import gzip
@@ -102,6 +105,15 @@ class Part:
         self.file.seek(end)
         *lines, rest = b"".join(blocks).split(b"\n")
         return lines[max(0, len(lines) - count) :], rest
+
+
+def _opened(path: str, flags: int) -> int:
+    """Return what `open` asks for, if it is a file: a pipe would keep us waiting, a device has no end."""
+    descriptor = os.open(path, flags | os.O_NONBLOCK)
+    if stat.S_ISREG(mode := os.fstat(descriptor).st_mode) or stat.S_ISDIR(mode):  # `open` refuses directories
+        return descriptor
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, NOT_A_FILE)
 
 
 def old(path: Path, number: int) -> Iterator[Path]:

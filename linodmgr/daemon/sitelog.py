@@ -16,6 +16,7 @@ KEEP = 5
 LONGEST_LINE = 256_000_000  # bytes; a longer one, and longer than all that is kept, is cut
 NEWLINE = 10
 NOT_A_FILE = "it is not a file"
+NO_LINK = "it is a symbolic link"
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
@@ -52,7 +53,7 @@ class SiteLog:
         """Make it possible to append. Raises OSError."""
         if self._file >= 0:
             return
-        file = os.open(self.path, _FLAGS, 0o640)
+        file = _opened(self.path)
         try:
             found = self._own(file)
             size = found.st_size
@@ -130,6 +131,17 @@ class SiteLog:
         if stat.S_IMODE(found.st_mode) != 0o640:
             os.fchmod(file, 0o640)
         return found
+
+
+def _opened(path: Path) -> int:
+    try:
+        return os.open(path, _FLAGS, 0o640)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise OSError(error.errno, NO_LINK) from error
+        if error.errno == errno.ENXIO:  # a socket
+            raise OSError(error.errno, NOT_A_FILE) from error
+        raise
 
 
 def reason_of(error: OSError) -> str:

@@ -59,7 +59,7 @@ class Processes(Protocol):
 def failure(verb: str, error: OSError) -> SpawnError:
     """Return what an operating system error means for the worker."""
     remedy = Remedy.BACKOFF if error.errno in SCARCE else Remedy.RETRY
-    words = os.strerror(error.errno) if error.errno else str(error)
+    words = error.strerror or (os.strerror(error.errno) if error.errno else str(error))
     return SpawnError(f"cannot {verb}: {words}", remedy)
 
 

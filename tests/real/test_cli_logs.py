@@ -1,5 +1,6 @@
 """``linodmgr logs``: last lines, following, and what can be wrong."""
 
+import contextlib
 import os
 import pwd
 from collections.abc import Iterator
@@ -180,6 +181,18 @@ def test_a_line_without_end_is_shown_in_pieces(tmp_path: Path) -> None:
     path.write_bytes(b"x" * (3 * BLOCK))
 
     assert b"".join(log.news()).startswith(b"x" * BLOCK)
+
+
+@pytest.mark.parametrize("is_open", [False, True])
+def test_a_log_that_is_a_pipe_is_not_waited_for(runtime: Path, log_dir: Path, is_open: bool) -> None:
+    path = log_dir / "noi.log"
+    path.unlink()
+    os.mkfifo(path)
+    with open(path, "r+b", buffering=0) if is_open else contextlib.nullcontext():
+        done = linodmgr(runtime, "logs", "noi")
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"linodmgr: cannot read {path}: it is not a file\n"
 
 
 def test_a_log_that_is_replaced_by_what_cannot_be_read_is_told(tmp_path: Path) -> None:

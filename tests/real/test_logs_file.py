@@ -95,8 +95,19 @@ def test_a_log_belongs_to_root_and_the_group_of_the_site_also_when_that_changes(
     assert (found.st_uid, found.st_gid) == (0, NOBODY)
 
 
-@pytest.mark.parametrize("kind", ["link", "dangling link", "directory", "pipe"])
-def test_what_is_no_file_is_not_written_to(logs: LogDesk, tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("link", "it is a symbolic link"),
+        ("dangling link", "it is a symbolic link"),
+        ("directory", "Is a directory"),
+        ("pipe", "it is not a file"),
+        ("socket", "it is not a file"),
+    ],
+)
+def test_what_is_no_file_is_not_written_to_and_it_is_said_why(
+    logs: LogDesk, tmp_path: Path, kind: str, reason: str
+) -> None:
     path, elsewhere = tmp_path / "one.log", tmp_path / "elsewhere"
     match kind:
         case "link":
@@ -108,8 +119,10 @@ def test_what_is_no_file_is_not_written_to(logs: LogDesk, tmp_path: Path, kind: 
             path.mkdir()
         case "pipe":
             os.mkfifo(path)
+        case "socket":
+            os.mknod(path, stat.S_IFSOCK | 0o600)
 
-    with pytest.raises(SpawnError, match="one") as refused:
+    with pytest.raises(SpawnError, match=f"^cannot open the log '{path}': {reason}$") as refused:
         logs.open()
 
     assert refused.value.remedy is Remedy.BACKOFF
