@@ -77,6 +77,7 @@ class Roster:
         """Want sites UP and remember it; return those that are enabled and not held."""
         names = self._enabled(names)
         self._goals.set_started(names)
+        self._let_start_later(names)
         names = self._free(names)
         waiting = self._rolling.forget(names)
         self._look([self.config.sites[name] for name in names if self._is_down(name)])
@@ -98,6 +99,7 @@ class Roster:
         """
         names = self._enabled(names)
         self._goals.set_started(names)
+        self._let_start_later(names)
         names = self._free(names)
         self._look(self.config.sites[name] for name in names)
         self._rolling.begin(names, at_once or self._at_once(), now=now)
@@ -110,7 +112,7 @@ class Roster:
         """
         names = list(names)
         self._holds.add([self.config.sites[name] for name in names], process, uid, command)
-        self._stop_all(names)
+        self._stop_all([name for name in names if not self._has_ended(name)])
         return names
 
     def release(self, names: Iterable[str]) -> list[str]:
@@ -229,6 +231,16 @@ class Roster:
         self._look(resting)
         self._loop.put_all((site.name, Wanted(Goal.UP)) for site in wanted if self._is_at_rest(site.name))
         return [site.name for site in wanted]
+
+    def _has_ended(self, name: str) -> bool:
+        """Whether its worker has ended and is let be: no end of a hold is to start it again."""
+        worker = self._loop.fleet[name]
+        return worker.goal is Goal.UP and isinstance(worker.state, Stopped)
+
+    def _let_start_later(self, names: Iterable[str]) -> None:
+        """Let those that are held start at the end of that, although they had ended before."""
+        held = [name for name in names if self._held(name) and self._has_ended(name)]
+        self._loop.put_all((name, Wanted(Goal.DOWN)) for name in held)
 
     def _is_at_rest(self, name: str) -> bool:
         worker = self._loop.fleet[name]

@@ -50,7 +50,8 @@ class Status:
     def result(self, name: str) -> Result:
         """Return what became of a site, with its last output if it began and is not as wanted."""
         worker = self._loop.fleet[name]
-        ok = shown.is_as_wanted(worker) and not self._lingers(name)
+        is_held = isinstance(worker.state, Stopped) and bool(self._held(name))
+        ok = (shown.is_as_wanted(worker) or is_held) and not self._lingers(name)
         silent = ok or isinstance(worker.state, Blocked)
         output = () if silent else tuple(self._logs.tail(name))
         return Result(name, shown.word(worker), ok, self._reason(name), output, pid_of(worker))

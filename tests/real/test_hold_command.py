@@ -79,6 +79,24 @@ def test_it_runs_while_the_site_is_stopped_and_ends_as_it_ends(noi: Daemon, runt
     assert after.pid != before
 
 
+def test_what_had_ended_by_itself_is_not_started_again_unless_somebody_wants_it(
+    daemon: Daemon, runtime: Path
+) -> None:
+    directory = make_worker(runtime / "noi", "exits")
+    daemon.configure(site(directory, restart="never", environment={"STATUS": "0"}))
+    daemon.start()
+    until(daemon, "noi", "STOPPED")
+
+    daemon.cli("hold", "noi", "--", "true")
+
+    assert (runtime / "log" / "noi.log").read_text().count("ready") == 1
+    assert sites(daemon)["noi"].state == "STOPPED"
+    start_it = f"{LINODMGR} --config {daemon.config} start noi; true"
+    daemon.cli("hold", "noi", "--", "sh", "-c", start_it)
+    until(daemon, "noi", "STOPPED")
+    assert (runtime / "log" / "noi.log").read_text().count("ready") == 2
+
+
 def test_it_ends_as_shells_do(noi: Daemon) -> None:
     noi.cli("hold", "noi", "true")
     noi.cli("hold", "noi", "--", "sh", "-c", "kill -9 $$", code=137)
