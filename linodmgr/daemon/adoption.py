@@ -10,6 +10,7 @@ from linodmgr import birth, launch, strangers
 from linodmgr.core.plan import plan
 from linodmgr.core.site import Site
 from linodmgr.core.states import Goal, Running, Starting, Worker
+from linodmgr.daemon import kin
 from linodmgr.daemon.keep import Locks
 from linodmgr.daemon.live import LiveRecords, LiveWorker
 from linodmgr.daemon.logs import Logs
@@ -58,6 +59,9 @@ class Adoption:
         if (other := self.loop.name_of(live.pid)) is not None:
             log.warning("%s: the record of its worker is that of %s", name, other)
             return False
+        if not self._is_meant(live):
+            log.warning("%s: pid %d is not its worker, as its record says", name, live.pid)
+            return False
         try:
             self.processes.adopt(live, self.loop.exited)
         except OSError as error:
@@ -70,6 +74,18 @@ class Adoption:
         worker = _worker(live, time.monotonic())
         self.loop.take_over(name, worker, live.since, _state_since(live))
         return True
+
+    def _is_meant(self, live: LiveWorker) -> bool:
+        """Whether a process bears out what its record says; one that has ended cannot contradict.
+
+        It may have lost its environment, as setproctitle does it, or all its descriptors.
+        """
+        found = kin.look(live.pid)
+        if found is None or found.is_dead or found.started != live.started:
+            return True
+        if mark := kin.mark(live.pid):
+            return mark == live.mark and kin.site(live.pid) == live.site.name
+        return live.pid in self.locks.told(live.place)
 
     def _is_outdated(self, live: LiveWorker, sites: Mapping[str, Site], runner_dir: str) -> bool:
         """Whether a worker is not what would be started now."""

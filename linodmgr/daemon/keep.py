@@ -70,6 +70,18 @@ class Locks:
         """Return the lock files of project directories by st_dev and st_ino."""
         return [str(self._directory / f"{device}-{inode}") for device, inode in places]
 
+    def told(self, place: tuple[int, int]) -> tuple[int, ...]:
+        """Return who lives of those that have taken the lock of a project directory, as its file says."""
+        [path] = self.names([place])
+        try:
+            lock = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            return ()
+        try:
+            return _recorded(lock)
+        finally:
+            os.close(lock)
+
     def holders(self, projects: Iterable[str]) -> set[int]:
         """Return the processes that hold one of these locks."""
         paths = []

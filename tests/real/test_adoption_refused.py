@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from linodmgr.birth import born
 from linodmgr.config import load
 from tests.eventually import eventually
 from tests.real.asking import pid_of, stop, until
@@ -33,6 +34,30 @@ def test_a_record_of_another_process_is_not_believed(daemon: Daemon) -> None:
             assert innocent.poll() is None
         finally:
             innocent.kill()
+
+
+def test_a_record_of_a_process_that_is_no_worker_harms_neither_it_nor_a_worker(daemon: Daemon) -> None:
+    begin(daemon, names=("one", "two"))
+    old = pids(daemon)
+    daemon.kill()
+    with subprocess.Popen(["sleep", "100"]) as innocent:
+        try:
+            told = json.loads(record(daemon).read_text())
+            told.update(pid=innocent.pid, started=born(innocent.pid))
+            told["site"]["name"] = "gone"
+            write_record(record(daemon, "gone"), told)
+            told.update(pid=old["two"], started=born(old["two"] or 0))
+            told["site"]["name"] = "also"
+            write_record(record(daemon, "also"), told)
+
+            daemon.start()
+
+            assert pids(daemon) == old
+            assert innocent.poll() is None
+        finally:
+            innocent.kill()
+    for name in ("gone", "also"):
+        assert f"{name}: pid " in daemon.said()
 
 
 @pytest.mark.parametrize("field", ["boot", "started"])
@@ -92,6 +117,11 @@ def lock_of(daemon: Daemon, name: str) -> Path:
 
 def is_locked(lock: Path) -> bool:
     return subprocess.run(["flock", "-n", str(lock), "true"], check=False).returncode != 0
+
+
+def write_record(path: Path, told: object) -> None:
+    path.write_text(json.dumps(told))
+    path.chmod(0o600)
 
 
 def change(path: Path, how: Change) -> None:
