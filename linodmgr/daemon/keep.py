@@ -40,16 +40,16 @@ class Locks:
         except OSError as error:
             raise failure(f"enter directory {project!r}", error) from error
         try:
-            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            lock = _locked(path)
+            if lock is None:
+                pids = tuple(strangers.holders(str(path), self._seen.get(path, ())))
+                self._seen[path] = pids
+                # Whom nobody sees has ended while we looked.
+                lock = None if pids else _locked(path)
+                if lock is None:
+                    raise _in_the_way(pids)
         except OSError as error:
             raise failure(f"lock {project!r}", error) from error
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(lock)
-            if not isinstance(error, BlockingIOError):
-                raise failure(f"lock {project!r}", error) from error
-            raise self._held(path) from error
         if pids := _recorded(lock):
             os.close(lock)
             raise _in_the_way(pids)
@@ -90,14 +90,22 @@ class Locks:
                 paths.append(str(self._path(project)))
         return {pid for pids in strangers.holders_of(paths).values() for pid in pids}
 
-    def _held(self, path: Path) -> SpawnError:
-        pids = tuple(strangers.holders(str(path), self._seen.get(path, ())))
-        self._seen[path] = pids
-        return _in_the_way(pids)
-
     def _path(self, project: str) -> Path:
         where = os.stat(project)
         return self._directory / f"{where.st_dev}-{where.st_ino}"
+
+
+def _locked(path: Path) -> int | None:
+    """Return a descriptor that holds the lock at ``path``; None: somebody else does. Raises OSError."""
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        if isinstance(error, BlockingIOError):
+            return None
+        raise
+    return lock
 
 
 def _recorded(lock: int) -> tuple[int, ...]:

@@ -1,12 +1,16 @@
 """Two linods for one project never run under linodmgr: who is in the way is named, and waited for."""
 
+import os
 import re
+import subprocess
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from linodmgr.daemon.keep import Locks
+from linodmgr.daemon.spawning import SpawnError
 from tests.eventually import eventually
 from tests.real.asking import pid_of, ready, sites, stop, until
 from tests.real.checked import held_by
@@ -46,6 +50,17 @@ def other(runtime: Path) -> Iterator[Daemon]:
 
 def since_of(daemon: Daemon, name: str) -> datetime:
     return datetime.fromisoformat(str(daemon.site(name)["since"]).replace("Z", "+00:00"))
+
+
+def taken(locks: Locks, project: Path, holder: int) -> bool:
+    """Whether the lock is free now; if not, that must be because of ``holder``."""
+    try:
+        os.close(locks.take(str(project)))
+    except SpawnError as error:
+        if error.in_the_way != (holder,):
+            raise
+        return False
+    return True
 
 
 def test_a_second_daemon_refuses_and_disturbs_nothing(daemon: Daemon, one: Path) -> None:
@@ -186,6 +201,16 @@ def test_an_entry_that_was_renamed_waits_for_the_worker_of_the_old_name(
     assert pid_of(daemon, "same") != old
     assert f"same: BLOCKED: {held_by(old)}" in daemon.said()
     assert f"one: killing pid {old}" in daemon.said()
+
+
+def test_a_holder_that_ends_while_it_is_looked_for_is_in_nobodys_way(tmp_path: Path) -> None:
+    locks = Locks(tmp_path)
+    for _ in range(20):
+        lock = locks.take(str(tmp_path))
+        with subprocess.Popen(["sleep", "1000"], pass_fds=(lock,)) as holder:
+            os.close(lock)
+            holder.kill()
+            eventually(lambda: taken(locks, tmp_path, holder.pid), "it is free")
 
 
 def test_a_child_that_holds_the_lock_of_a_dead_worker_is_named_and_ended(daemon: Daemon, one: Path) -> None:
