@@ -77,7 +77,7 @@ def split(words: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
     """
     place = words.index(SEPARATOR) if SEPARATOR in words else -1
     sites, command_words = (words[:place], words[place + 1 :]) if place >= 0 else (words[:1], words[1:])
-    if not sites or not command_words:
+    if not sites or not any(command_words[:1]):  # an empty name is none
         raise UsageError("cannot hold sites: say SITE... -- COMMAND...")
     return tuple(sites), list(command_words)
 

@@ -211,7 +211,9 @@ def test_without_a_daemon_nothing_is_run(runtime: Path) -> None:
     assert not (runtime / "run-it").exists()
 
 
-@pytest.mark.parametrize("words", [[], ["noi"], ["noi", "--"], ["--", "true"]], ids=str)
+@pytest.mark.parametrize(
+    "words", [[], ["noi"], ["noi", "--"], ["--", "true"], ["noi", "--", ""], ["noi", ""]], ids=str
+)
 def test_sites_and_a_command_must_be_said(runtime: Path, words: list[str]) -> None:
     done = linodmgr(configure(runtime), "hold", *words)
 
