@@ -27,6 +27,7 @@ HARMLESS = (
     protocol.Start,
     protocol.Stop,
     protocol.Reload,
+    protocol.Upgrade,
 )
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection
 import psutil
 
 from linodmgr.errors import LinodmgrError
-from linodmgr.protocol import Done, Release, Reload, Request, Restart, Start, Status, Stop, Upgrade
+from linodmgr.protocol import Done, Release, Reload, Request, Restart, Start, Stop, Upgrade
 from tests.chaos.judge import Judge
 from tests.chaos.world import NOWHERE, ChaosSite, World, is_alive, processes_of
 from tests.real.daemon_fixture import LINODMGR
@@ -292,11 +292,3 @@ class Faults:
 
 def _names(sites: list[ChaosSite]) -> tuple[str, ...]:
     return tuple(one.name for one in sites)
-
-
-def is_in_order(world: World) -> bool:
-    """Whether the daemon says that each site is as wanted."""
-    with contextlib.suppress(LinodmgrError):
-        world.ask(Status())
-        return True
-    return False

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from linodmgr.core.site import Policy, Restart, Site
-from tests.configs import as_me, fatal, loaded, told, write
+from tests.configs import fatal, loaded, told, write
 
 
 def _site(path: Path) -> Site:
@@ -291,12 +291,3 @@ def test_a_control_group_of_others_ends_it_where_we_are_not_root(tmp_path: Path)
     (line,) = fatal(write(tmp_path, '[daemon]\ngroup = "www"'))
 
     assert line.startswith("daemon.group: must be a group of our own")
-
-
-def test_every_name_is_looked_up_once(tmp_path: Path) -> None:
-    host = as_me()
-    sites = "".join(f'[[site]]\ndirectory = "/srv/{number}"\n' for number in range(50))
-    loaded(write(tmp_path, f'[defaults]\nuser = "me"\ngroup = "me"\n{sites}'), host)
-
-    asked = vars(host.accounts)["asked"]
-    assert sorted(asked) == ["group linodmgr", "group me", "me", "uid 4001"]

@@ -254,3 +254,12 @@ def test_the_accounts_of_this_host_are_asked() -> None:
         None,
         None,
     )
+
+
+def test_every_name_is_looked_up_once(tmp_path: Path) -> None:
+    host = as_me()
+    sites = "".join(f'[[site]]\ndirectory = "/srv/{number}"\n' for number in range(50))
+    loaded(write(tmp_path, f'[defaults]\nuser = "me"\ngroup = "me"\n{sites}'), host)
+
+    asked = vars(host.accounts)["asked"]
+    assert sorted(asked) == ["group linodmgr", "group me", "me", "uid 4001"]
