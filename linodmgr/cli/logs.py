@@ -23,7 +23,7 @@ SINCE_HELP = "Begin with the lines since then: '2h' or '30s' ago, or '2026-11-24
 WILDCARDS = set("*?[")
 
 
-@click.command("logs")
+@click.command("logs", short_help="Show what sites have written; -f goes on.")
 @options.site_names
 @click.option("-f", "--follow", is_flag=True, help="Go on showing what is written, until Ctrl-C.")
 @click.option("-n", "--lines", "count", metavar="N", type=click.IntRange(0), help=COUNT_HELP)

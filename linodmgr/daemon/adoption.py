@@ -44,9 +44,12 @@ class Adoption:
         boot = birth.boot()
         adopted = [live for live in found if live.boot == boot and self._take_over(live, sites)]
         kept = {live.site.name for live in adopted}
+        marks = {live.mark for live in adopted}
         for live in found:
             if live.site.name not in kept:
                 self.records.forget(live.site.name)
+                if live.boot == boot and live.mark not in marks and not birth.born(live.pid):
+                    self.processes.bury(live)
         self.processes.clear()
         if adopted:
             log.info("took over %d live workers of an earlier daemon", len(adopted))
@@ -65,8 +68,8 @@ class Adoption:
         try:
             self.processes.adopt(live, self.loop.exited)
         except OSError as error:
-            log.info("%s: its worker (pid %d) has ended while no daemon ran: %s", name, live.pid, error)
-            self.processes.bury(live)
+            reason = error.strerror or str(error)
+            log.info("%s: its worker (pid %d) has ended while no daemon ran: %s", name, live.pid, reason)
             return False
         site = sites.get(name, live.site)
         self.loop.add(site)

@@ -10,7 +10,7 @@ import click
 import pytest
 
 from linodmgr import errors
-from linodmgr.cli import jobs_shown
+from linodmgr.cli import hold, jobs_shown
 from linodmgr.cli.main import COMMANDS, cli
 from linodmgr.config import load
 from tests.configs import as_me, write
@@ -65,7 +65,7 @@ def test_the_demo_and_the_tests_are_one_line_each() -> None:
 def test_the_readme_tells_all_exit_codes() -> None:
     known = {
         error.exit_code
-        for error in vars(errors).values()
+        for error in [*vars(errors).values(), *vars(hold).values()]
         if isinstance(error, type) and hasattr(error, "exit_code")
     }
     assert {int(row[0]) for row in rows("exit code")} == known | {0}
