@@ -48,7 +48,7 @@ class Adoption:
         for live in found:
             if live.site.name not in kept:
                 self.records.forget(live.site.name)
-                if live.boot == boot and live.mark not in marks and not birth.born(live.pid):
+                if live.boot == boot and live.mark not in marks and _has_ended(live):
                     self.processes.bury(live)
         self.processes.clear()
         if adopted:
@@ -83,8 +83,7 @@ class Adoption:
 
         It may have lost its environment, as setproctitle does it, or all its descriptors.
         """
-        found = kin.look(live.pid)
-        if found is None or found.is_dead or found.started != live.started:
+        if _has_ended(live):
             return True
         if mark := kin.mark(live.pid):
             return mark == live.mark and kin.site(live.pid) == live.site.name
@@ -153,6 +152,12 @@ def keeper(loop: Loop, records: LiveRecords) -> Callable[[str], None]:
             log.warning("%s: cannot record how its worker fares: %s", name, error)
 
     return note
+
+
+def _has_ended(live: LiveWorker) -> bool:
+    """Whether the process of a record lives no more; another one may have its pid."""
+    found = kin.look(live.pid)
+    return found is None or found.is_dead or found.started != live.started
 
 
 def _worker(live: LiveWorker, now: float) -> Worker:

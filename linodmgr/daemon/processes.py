@@ -138,7 +138,7 @@ class LinuxProcesses:
 
     def bury(self, live: LiveWorker) -> None:
         """End what is left of a worker that ended while no daemon ran; `clear` does it for control groups."""
-        if not live.cgroup:
+        if not live.cgroup and self._contain.made(live.mark):
             self._ends.end_rest(live.site.name, live.mark, live.pid, live.started)
 
     def clear(self) -> None:

@@ -60,6 +60,23 @@ def test_a_record_of_a_process_that_is_no_worker_harms_neither_it_nor_a_worker(d
         assert f"{name}: pid " in daemon.said()
 
 
+def test_a_record_of_who_has_ended_harms_no_worker(daemon: Daemon) -> None:
+    daemon.environment["LINODMGR_CGROUP"] = "off"
+    begin(daemon, names=("one", "two"))
+    old = pids(daemon)
+    daemon.kill()
+    told = json.loads(record(daemon).read_text())
+    told.update(pid=(1 << 31) - 1)
+    told["site"]["name"] = "gone"
+    write_record(record(daemon, "gone"), told)
+
+    daemon.start()
+
+    eventually(lambda: "gone: its worker" in daemon.said(), "it has been looked at")
+    stop(daemon, "two")
+    assert pids(daemon)["one"] == old["one"]
+
+
 @pytest.mark.parametrize("field", ["boot", "started"])
 def test_a_record_of_another_boot_or_of_an_earlier_process_with_that_pid_is_not_believed(
     daemon: Daemon, field: str
