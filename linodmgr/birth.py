@@ -1,5 +1,7 @@
 """What tells a process from a later one with the same pid: when it was born, and under which boot."""
 
+import functools
+
 
 def born(pid: int) -> int:
     """Return when a process was started, in clock ticks after boot; 0 if there is none.
@@ -16,6 +18,7 @@ def born(pid: int) -> int:
     return int(fields[19]) if len(fields) > 19 else 0
 
 
+@functools.cache
 def boot() -> str:
     """Return what tells this boot of the machine from every other one: random(4)."""
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:

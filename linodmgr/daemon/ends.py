@@ -142,16 +142,20 @@ class Ends:
         if start.is_told:
             return
         start.is_told = True
-        if self._records is not None:
-            self._records.forget(start.name)
         try:
             start.on_exit(start.pid, start.status())
         finally:  # only now its pid may become another's
+            if self._records is not None and not self._has_successor(start):
+                self._records.forget(start.name)
             if self.starts.get(start.pid) is start:
                 del self.starts[start.pid]
             if start.room.mark not in self._sweep.starts:
                 start.reap()
             start.room.close()
+
+    def _has_successor(self, start: Start) -> bool:
+        """Whether the record of the site is that of its next worker by now."""
+        return any(one.name == start.name and one is not start for one in self.starts.values())
 
 
 def _say(start: Start, pids: Sequence[int]) -> None:

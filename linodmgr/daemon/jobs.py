@@ -1,5 +1,6 @@
 """What is known of the jobs of all sites: runners' words in, history, hangs and wishes out."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 
@@ -161,9 +162,12 @@ class JobBook:
         elif isinstance(state := self._loop.fleet[name].state, Stopping):
             words = f"{words}, as it was asked to end{f': it {state.why}' if state.why else ''}"
         begin, end = self._logs.begin(name), self._logs.size(name)
-        self._history.note_exit(
+        told = WorkerExit(wall, words, None if uptime is None else round(uptime, 3))
+        # Once it is started again: the thread that writes takes turns with us.
+        asyncio.get_running_loop().call_soon(
+            self._history.note_exit,
             name,
-            WorkerExit(wall, words, None if uptime is None else round(uptime, 3)),
+            told,
             lambda: tuple(self._logs.between(name, begin, end, OUTPUT_LINES)),
         )
         self._watchdogs.pop(name, None)

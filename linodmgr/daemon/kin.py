@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -63,15 +62,12 @@ def command(pid: int) -> str:
 
 
 def children() -> list[int]:
-    """Return our children, also those that have become ours because their parent has ended."""
+    """Return our children, also those that have become ours because their parent has ended.
+
+    Those that another thread has started are not among them; that thread waits for them.
+    """
     me = os.getpid()
-    main = _read(me, f"task/{me}/children", None)
-    found = [int(pid) for pid in main.split()]
-    if threading.active_count() > 1:
-        for thread in os.listdir("/proc/self/task"):
-            if thread != str(me):
-                found += [int(pid) for pid in _read(me, f"task/{thread}/children", None).split()]
-    return found
+    return [int(pid) for pid in _read(me, f"task/{me}/children", None).split()]
 
 
 def children_of(pid: int) -> list[int]:
