@@ -34,6 +34,7 @@ from linodmgr.daemon.notify import Notifier
 from linodmgr.daemon.processes import LinuxProcesses
 from linodmgr.daemon.reports import Reports
 from linodmgr.daemon.roster import Roster
+from linodmgr.daemon.slack import give_back
 from linodmgr.daemon.status import Status
 from linodmgr.daemon.succession import Parts
 from linodmgr.errors import LinodmgrError
@@ -42,6 +43,7 @@ from linodmgr.protocol import Listing, ListJobs
 log = logging.getLogger(__name__)
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+CALM = 3.0  # seconds after the start, when most of it is done
 FAREWELL = 1.0  # seconds for the last answers to be read
 STOP_MARGIN = 10.0  # seconds beside the longest stop timeout
 
@@ -137,7 +139,9 @@ class Daemon:
         if self._background:
             let_go_of_the_terminal()
         self._notifier.ready(self._status.summary())
+        calm = here.call_later(CALM, give_back)
         await self._gone.wait()
+        calm.cancel()
         reports.close()
         self._processes.close()
         self._roster.close()
