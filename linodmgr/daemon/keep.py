@@ -2,11 +2,12 @@
 
 import contextlib
 import fcntl
-import json
 import logging
 import os
 from collections.abc import Iterable
 from pathlib import Path
+
+import msgspec
 
 from linodmgr import birth, strangers
 from linodmgr.core.states import Remedy
@@ -176,8 +177,8 @@ class Goals:
         if stopped == self._stopped:
             return
         temporary = self._path.with_suffix(".new")
-        with open(temporary, "w", encoding="utf-8") as file:
-            json.dump({"stopped": sorted(stopped)}, file)
+        with open(temporary, "wb") as file:
+            file.write(msgspec.json.encode({"stopped": sorted(stopped)}))
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, self._path)
@@ -191,7 +192,7 @@ class Goals:
     def _read(self) -> set[str]:
         try:
             with open(self._path, "rb") as file:
-                content = json.loads(file.read(GOALS_LIMIT))
+                content = msgspec.json.decode(file.read(GOALS_LIMIT))
             return {name for name in content["stopped"] if isinstance(name, str)}
         except FileNotFoundError:
             return set()

@@ -24,11 +24,17 @@ class Kin:
     is_dead: bool  # a zombie
 
 
-def look(pid: int) -> Kin | None:
-    """Return what there is to know of a process; None if it is gone."""
+def stat(pid: int) -> list[bytes]:
+    """Return the fields of proc_pid_stat(5) from the third on; empty if the process is gone."""
     # The name in brackets may hold anything, brackets too.
     fields = _read(pid, "stat", 4096).rpartition(b")")[2].split()
-    if len(fields) < 20:
+    return fields if len(fields) > 21 else []
+
+
+def look(pid: int) -> Kin | None:
+    """Return what there is to know of a process; None if it is gone."""
+    fields = stat(pid)
+    if not fields:
         return None
     return Kin(
         pid, int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19]), fields[0] in (b"Z", b"X")

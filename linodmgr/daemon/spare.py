@@ -8,13 +8,14 @@ none is forked as ever.
 import asyncio
 import contextlib
 import errno
-import json
 import os
 import socket
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+
+import msgspec
 
 from linodmgr.daemon.contain import Room
 from linodmgr.launch import SPARE, Launch
@@ -154,7 +155,7 @@ def _order(start: Launch, lock: int) -> bytes:
         "umask": who["umask"],
         "lock": lock,
     }
-    return json.dumps(order).encode()
+    return msgspec.json.encode(order)
 
 
 def _tell(line: socket.socket, order: bytes, descriptors: list[int]) -> int:

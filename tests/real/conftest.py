@@ -49,7 +49,7 @@ def public_linodmgr() -> Iterator[str]:
         Path(place).chmod(0o755)
         subprocess.run([public_python(), "-m", "venv", str(venv)], check=True)
         pip = [str(venv / "bin" / "pip"), "install", "--quiet", "--no-deps"]
-        subprocess.run([*pip, str(HOUSE), "click", "msgspec", "psutil", "tomli"], check=True)
+        subprocess.run([*pip, str(HOUSE), "click", "msgspec", "tomli"], check=True)
         yield str(venv / "bin" / "linodmgr")
 
 
