@@ -10,6 +10,7 @@ import pytest
 from tests.chaos.world import is_alive, processes_of
 from tests.eventually import eventually
 from tests.real.daemon_fixture import LINODMGR, Daemon
+from tests.real.fake_clock import Clock
 from tests.real.worker_sites import make_worker, site
 
 CONTAINED = pytest.mark.parametrize("cgroup", ["on", "off"])
@@ -201,3 +202,34 @@ def test_the_last_words_of_a_worker_that_ends_during_an_upgrade_are_in_its_log(d
 
     daemon.until("one", "STOPPED")
     assert daemon.log("one").splitlines()[-1].endswith("last words")
+
+
+@pytest.mark.needs("faketime")
+@pytest.mark.parametrize("days", [1, -1])
+def test_a_clock_that_is_set_holds_up_nobody(daemon: Daemon, days: int) -> None:
+    clock = Clock(daemon.home)
+    make_worker(daemon.home / "one", "waits")
+    daemon.configure(site(daemon.home / "one"))
+    daemon.start(environment=clock.environment)
+    before = daemon.until("one", "RUNNING")["pid"]
+
+    clock.shift(days * 86400)
+    os.kill(before, signal.SIGKILL)
+
+    eventually(lambda: daemon.site("one")["pid"] not in (before, None), "it is there again")
+    assert daemon.until("one", "RUNNING")["uptime"] < 60
+    daemon.cli("stop", "one")
+
+
+@pytest.mark.root
+def test_no_worker_is_put_where_another_one_was_killed(daemon: Daemon) -> None:
+    begin(daemon, "ignores_term", stop_timeout=1)
+    before = daemon.until("one", "RUNNING")["pid"]
+    place = Path(f"/proc/{before}/cgroup").read_text()
+
+    daemon.cli("restart", "one")
+
+    after = daemon.until("one", "RUNNING")["pid"]
+    assert after != before
+    other = Path(f"/proc/{after}/cgroup").read_text()
+    assert other != place or "/linodmgr/" not in place
