@@ -9,6 +9,7 @@ import time
 
 from tests.bench.managers import Linodmgr, running
 from tests.bench.table import show, spread
+from tests.eventually import eventually
 
 
 def main() -> None:
@@ -20,6 +21,7 @@ def main() -> None:
         assert isinstance(manager, Linodmgr)
         manager.workers.started(workers)
         daemon = manager.daemon
+        eventually(lambda: _all_run(manager), "all workers are RUNNING")
         before = _pids(manager)
         for _ in range(rounds):
             daemon.kill()
@@ -39,10 +41,12 @@ def main() -> None:
     print(f"0 started again, 0 doubled, restarts counted: {restarts}, {os.cpu_count()} cores")
 
 
+def _all_run(manager: Linodmgr) -> bool:
+    return all(site["state"] == "RUNNING" for site in manager.daemon.status().values())
+
+
 def _pids(manager: Linodmgr) -> dict[str, int]:
-    sites = manager.daemon.status()
-    assert all(site["state"] == "RUNNING" for site in sites.values()), sites
-    return {name: site["pid"] for name, site in sites.items()}
+    return {name: site["pid"] for name, site in manager.daemon.status().items()}
 
 
 if __name__ == "__main__":
