@@ -1,9 +1,11 @@
 """How a site's process is started: identity, environment, runner, list mode. For daemon and CLI."""
 
+import contextlib
 import os
+import re
 import signal
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from linodmgr.directories import own
 
 SITE_FILES = Path(__file__).with_name("site")
 SPARE = Path(__file__).parent / "daemon" / "spare_process.py"
+_RUNNER = re.compile(r"runner-[0-9a-f]{8}")
 VENVS = ("env", ".venv", "venv")
 LIST_OUTPUT_LIMIT = 8 * 1024 * 1024  # bytes that a list mode may print
 
@@ -54,6 +57,17 @@ def lay_out(runtime_dir: Path) -> Path:
     for name, text in texts.items():
         _write(place / name, text)
     return place
+
+
+def tidy(runtime_dir: Path, used: Collection[str]) -> None:
+    """Remove the runners of earlier versions that no worker uses any more."""
+    for place in runtime_dir.glob("runner-*"):
+        if str(place) in used or not _RUNNER.fullmatch(place.name):
+            continue
+        with contextlib.suppress(OSError):
+            for file in list(place.iterdir()):
+                file.unlink()
+            place.rmdir()
 
 
 def _write(path: Path, text: bytes) -> None:

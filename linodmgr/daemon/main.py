@@ -135,6 +135,8 @@ class Daemon:
             self._handed = None
         else:
             self._roster.begin(self._adoption.adopt(self._config.sites, str(self._runner_dir)))
+        runners = {live.runner for live in self._processes.hand_over()}
+        launch.tidy(places.runtime_dir, runners | {str(self._runner_dir)})
         log.info("serving %s, %s", places.runtime_dir, self._status.summary())
         if self._background:
             let_go_of_the_terminal()

@@ -8,6 +8,7 @@ import pytest
 
 from linodmgr.directories import own, shut, unsafe
 from linodmgr.errors import LinodmgrError
+from linodmgr.launch import tidy
 from tests.real.checked import project_on_disk, site_table, told_lines
 from tests.real.daemon_fixture import Daemon
 
@@ -94,3 +95,13 @@ def test_a_place_that_the_sites_users_cannot_enter_is_told(daemon: Daemon) -> No
     assert told_lines(daemon) == [
         f"daemon.runtime_dir: '{closed}' may not be entered by the sites' users: chmod a+x"
     ]
+
+
+def test_the_runner_of_an_earlier_version_stays_as_long_as_a_worker_uses_it(runtime: Path) -> None:
+    for name in ("runner-00000001", "runner-00000002", "runner-of-somebody"):
+        (runtime / name).mkdir()
+        (runtime / name / "runner.py").touch()
+
+    tidy(runtime, {str(runtime / "runner-00000001")})
+
+    assert sorted(path.name for path in runtime.iterdir()) == ["runner-00000001", "runner-of-somebody"]
