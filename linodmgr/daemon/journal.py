@@ -4,14 +4,11 @@ A small file that is mapped into memory; whoever is killed leaves it as it is. T
 into it, and before each write it is noted where in which file that write begins. One chunk at a time.
 """
 
-import array
 import contextlib
-import fcntl
 import logging
 import mmap
 import os
 import struct
-import termios
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,7 +60,6 @@ class Journal:
         self._directory = directory
         self._memory: mmap.mmap | None = None
         self._nonce = os.urandom(16)
-        self._available = array.array("i", [0])
 
     def open(self) -> Rest | None:
         """Begin to note what is on its way; return what an earlier daemon has left.
@@ -82,10 +78,10 @@ class Journal:
         self._memory[_NONCE] = self._nonce
         return rest
 
-    def read(self, name: str, pipe: int) -> bytes | memoryview:
-        """Return what is in ``pipe``, at most CHUNK bytes; empty if there is nothing. Raises OSError.
+    def read(self, name: str, pipe: int, count: int) -> bytes | memoryview:
+        """Return what is in ``pipe``, which are ``count`` bytes, or the first CHUNK of them. Raises OSError.
 
-        It is gone with the next one.
+        Nobody else reads, so they will come. They are gone with the next ones.
         """
         memory = self._memory
         if memory is None:
@@ -93,11 +89,7 @@ class Journal:
                 return os.read(pipe, CHUNK)
             except BlockingIOError:
                 return b""
-        # Nobody else reads, so all that is there now will come.
-        fcntl.ioctl(pipe, termios.FIONREAD, self._available)
-        count = min(self._available[0], CHUNK)
-        if count <= 0:
-            return b""
+        count = min(count, CHUNK)
         memory[_CHUNK_AT : _CHUNK_AT + 16] = self._nonce
         whose = name.encode()
         _WHOSE.pack_into(memory, _WHOSE_AT, count, len(whose), whose)

@@ -166,7 +166,8 @@ class Output:
 
     def _receive(self) -> int:
         """Write what is in the pipe, at most a chunk; return how many bytes that were."""
-        if not fifo.waiting(self._pipe):
+        count = fifo.waiting(self._pipe)
+        if not count:
             return 0
         try:
             self.file.open()
@@ -174,7 +175,7 @@ class Output:
             if error.errno in NO_DESCRIPTOR:  # our own trouble: what is in the pipe is safe there
                 self._listen_later()
                 return 0
-        chunk = self._journal.read(self.name, self._pipe)
+        chunk = self._journal.read(self.name, self._pipe, count)
         if chunk:
             self._write(chunk)
         self._journal.end()
