@@ -81,7 +81,7 @@ def _compare(world: World, judge: Judge, key: Key, count: int, numbers: list[int
     last = max(numbers, default=0)
     life = next(life for life in judge.sites[name].lives if (life.pid, life.started) == (pid, started))
     is_tail = missing[0] > last and (count - last) * 40 < IN_A_PIPE
-    if is_tail and world.was_out(life.seen - 0.5, (life.died or life.seen) + 0.5):
+    if is_tail and world.was_out(life.seen - 0.5, world.able_at(life.died or life.seen) + 0.5):
         return 0  # both were dead, and with them the pipe
     if not lost:
         judge.accuse(

@@ -133,6 +133,10 @@ class World:
         """Whether there was no daemon at some instant between these two."""
         return any(dead <= end and begin <= back for dead, back in list(self.outages))
 
+    def able_at(self, instant: float) -> float:
+        """Return when a daemon that could not do what it should at ``instant`` could again."""
+        return max([instant, *(back for back in list(self.troubles) if instant - 0.5 < back < instant + 1.5)])
+
     def _answers(self) -> bool:
         try:
             told = self.ask(Status(), 5.0)[0]
