@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from linodmgr.daemon import kin
+from linodmgr.daemon.groups import end_group
 from linodmgr.daemon.starts import Start
 
 log = logging.getLogger(__name__)
@@ -18,6 +19,8 @@ log = logging.getLogger(__name__)
 PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 GRACE = 1.0  # seconds in which whoever has just started a child says so in ``ours``
 PASSES = 20  # at once; then others have their turn
+FINAL_PASSES = 200
+CLEAN_PASSES = 5  # in a row: the kernel may leave out a child while another one ends
 ENDS_WITHIN = 1.0  # seconds, after SIGKILL
 
 
@@ -61,12 +64,14 @@ class Orphans:
         """End whoever is left now that no worker is."""
         if self._timer is not None:
             self._timer.cancel()
-        for _ in range(PASSES if self._is_subreaper else 0):
+        clean = 0
+        for _ in range(FINAL_PASSES if self._is_subreaper else 0):
             unknown = [pid for pid in kin.children() if pid not in self.ours | self._strangers]
-            if not unknown:
+            clean = 0 if unknown else clean + 1
+            if clean == CLEAN_PASSES:
                 return
             for pid in unknown:
-                os.kill(pid, signal.SIGKILL)
+                _end(pid)
                 _reap(pid, ENDS_WITHIN)
 
     def _pass(self) -> tuple[dict[str, list[int]], bool]:
@@ -95,7 +100,7 @@ class Orphans:
                 left.setdefault(start.room.mark, []).append(pid)
             elif start is None and self._is_unwanted(found, mark, starts):
                 log.warning("ending what somebody left behind: %s", kin.words([pid]))
-                os.kill(pid, signal.SIGKILL)  # not reaped yet, so the pid is still its own
+                _end(pid)
             else:
                 if start is not None:
                     _settle(pid, start)
@@ -151,6 +156,13 @@ def _start_of(found: kin.Kin, by_mark: dict[str, Start]) -> tuple[Start | None, 
         if start.room.cgroup and start.room.holds(found.pid):
             return start, start.room.mark
     return None, mark
+
+
+def _end(pid: int) -> None:
+    """Kill a child that was not reaped yet, so that the pid is still its own, and its group."""
+    if found := kin.look(pid):
+        end_group(found)
+    os.kill(pid, signal.SIGKILL)
 
 
 def _settle(pid: int, start: Start) -> None:

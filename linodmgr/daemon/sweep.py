@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable
 
 from linodmgr.daemon import kin
+from linodmgr.daemon.groups import end_group
 from linodmgr.daemon.starts import Start
 
 log = logging.getLogger(__name__)
@@ -109,7 +110,7 @@ class Sweep:
         start = self.starts[mark]
         if not start.is_killed and mark not in self._seen:
             log.info("%s: ending what its worker left behind: %s", start.name, kin.words([found.pid]))
-        if _end_group(found):
+        if end_group(found):
             self._seen.setdefault(mark, [])
         try:
             pidfd = os.pidfd_open(found.pid)
@@ -150,18 +151,3 @@ def _is_taken(start: Start) -> bool:
     """Whether somebody else has the pid of a main process by now."""
     leader = kin.look(start.pid)
     return leader is not None and leader.started != start.started
-
-
-def _end_group(found: kin.Kin) -> bool:
-    """Send SIGKILL to the process group of a process; return whether there was anybody in it.
-
-    Whoever forks all the time cannot get away from this, as it can from a signal to the one that has forked.
-    No group is in two sessions, and what a worker starts is in sessions that begin with it.
-    """
-    if found.session in (0, os.getsid(0)):
-        return False
-    try:
-        os.killpg(found.group, signal.SIGKILL)
-    except OSError:
-        return False
-    return True

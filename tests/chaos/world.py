@@ -183,7 +183,7 @@ def processes_of(names: set[str], home: Path) -> dict[str, list[int]]:
     """Return the live processes that were started by these sites, whoever their parents are by now."""
     found: dict[str, list[int]] = {}
     mark = f"CHAOS_HOME={home}".encode()
-    for pid in psutil.pids():
+    for pid in sorted(psutil.pids(), reverse=True):  # the newest first: some do not live long
         try:
             with open(f"/proc/{pid}/environ", "rb") as file:
                 variables = file.read().split(b"\0")
