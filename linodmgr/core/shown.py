@@ -53,6 +53,11 @@ def is_settled(worker: Worker) -> bool:
     return not isinstance(worker.state, Queued | Spawning | Starting | Stopping)
 
 
+def is_at_rest(worker: Worker) -> bool:
+    """Whether it has no process, nor is one about to be started."""
+    return isinstance(worker.state, Stopped | Waiting | Finished | Blocked)
+
+
 def reason(worker: Worker, now: float) -> str:
     """Return why the worker is as it is, or nothing where the word says it all."""
     match worker.state:

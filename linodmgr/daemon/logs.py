@@ -82,6 +82,11 @@ class Logs:
         if output := self._outputs.get(name):
             output.drain()
 
+    def rest(self, name: str) -> None:
+        """Read no more of a site that has no worker: descriptors are scarce where there are many."""
+        if output := self._outputs.get(name):
+            output.hang_up()
+
     def remove(self, name: str) -> None:
         """Take in the rest of a site that is gone, and remove its pipe."""
         if output := self._outputs.pop(name, None):

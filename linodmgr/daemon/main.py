@@ -8,6 +8,7 @@ import signal
 
 from linodmgr import cgroups, launch
 from linodmgr.config import Config, load
+from linodmgr.core import shown
 from linodmgr.daemon import handover
 from linodmgr.daemon.adoption import Adoption, keeper
 from linodmgr.daemon.clients import Client
@@ -229,8 +230,10 @@ class Daemon:
         if not self._control.closing:
             self._reload_task = asyncio.get_running_loop().create_task(reload())
 
-    def _changed(self, _name: str) -> None:
+    def _changed(self, name: str) -> None:
         """Tell systemd, once for all that changes at the same time; end when there is nothing left."""
+        if name in self._loop.fleet and shown.is_at_rest(self._loop.fleet[name]):
+            self._logs.rest(name)
         if self._summary is None and self._notifier.is_heard:
             self._summary = asyncio.get_running_loop().call_soon(self._tell_summary)
         self._end_if_all_stopped()

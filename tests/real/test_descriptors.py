@@ -9,7 +9,7 @@ from tests.real.worker_sites import site
 
 
 def test_the_last_descriptors_are_kept_for_people(daemon: Daemon, runtime: Path) -> None:
-    names = [f"site{number}" for number in range(80)]
+    names = [f"site{number}" for number in range(50)]
     for name in names:
         make_sleeper(runtime / name)
     daemon.configure(

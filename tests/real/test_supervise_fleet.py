@@ -1,6 +1,5 @@
 """Many sites under one real daemon, reloads, and what survives a restart of the daemon."""
 
-import os
 from pathlib import Path
 
 from tests.eventually import eventually
@@ -92,22 +91,6 @@ def test_stopped_by_hand_survives_a_restart_of_the_daemon(daemon: Daemon, runtim
     assert daemon.site("one")["goal"] == "DOWN"
     daemon.cli("start", "one")
     assert daemon.site("one")["state"] == "RUNNING"
-
-
-def test_a_worker_that_outlived_its_daemon_blocks_the_next_one(daemon: Daemon, runtime: Path) -> None:
-    daemon.configure(site(make_worker(runtime / "one", "waits")))
-    daemon.start()
-    pid = daemon.until("one", "RUNNING")["pid"]
-    daemon.kill()
-
-    daemon.start()
-
-    seen = eventually(lambda: daemon.site("one")["pid"] != pid and daemon.site("one"), "it is looked at")
-    assert seen["state"] in ("BLOCKED", "RUNNING", "STARTING")
-    if Path(f"/proc/{pid}").exists():
-        assert str(pid) in daemon.until("one", "BLOCKED")["reason"]
-        os.kill(pid, 15)
-    daemon.until("one", "RUNNING")
 
 
 def test_the_end_of_the_daemon_is_the_end_of_its_workers(daemon: Daemon, runtime: Path) -> None:

@@ -95,3 +95,10 @@ def test_an_overdue_instant_is_now() -> None:
 def test_goals_are_told_as_words() -> None:
     assert Wanted(UP).goal.value == "UP"
     assert Wanted(DOWN).goal.value == "DOWN"
+
+
+@pytest.mark.parametrize("word", LIVES)
+def test_a_worker_is_at_rest_without_a_process_that_lives_or_is_to_come(word: str) -> None:
+    rests = word in ("STOPPED", "BACKOFF", "IDLE", "BLOCKED")
+
+    assert shown.is_at_rest(LIVES[word].worker) is rests
