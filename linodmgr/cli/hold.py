@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import select
 import shlex
 import signal
 import subprocess
@@ -62,7 +63,7 @@ def command(context: click.Context, words: tuple[str, ...]) -> None:
         with _signals_for(child):
             with contextlib.suppress(BrokenPipeError):  # a signal has ended it already
                 os.write(go, b"\n")
-            code = child.wait()
+            code = _end_of(child)
     _wait_for_sites(control, Release(tuple(held), pid=child.pid, started=started))
     context.exit(code if code >= 0 else BY_SIGNAL - code)
 
@@ -133,6 +134,25 @@ def _signals_for(child: Child) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _end_of(child: Child) -> int:
+    """Return how the command ended.
+
+    Not by waiting for it alone: a signal that comes just before that would be heard only after its end.
+    """
+    heard, hears = os.pipe()
+    os.set_blocking(hears, False)
+    before = signal.set_wakeup_fd(hears, warn_on_full_buffer=False)
+    pidfd = os.pidfd_open(child.pid)
+    try:
+        while pidfd not in select.select([pidfd, heard], [], [])[0]:
+            os.read(heard, 4096)
+    finally:
+        signal.set_wakeup_fd(before)
+        for descriptor in (heard, hears, pidfd):
+            os.close(descriptor)
+    return child.wait()
 
 
 def _wait_for_sites(control: Path, request: Release) -> None:
