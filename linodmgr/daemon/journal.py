@@ -14,7 +14,7 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-CHUNK = 131072  # bytes read at once
+CHUNK = 262144  # bytes read at once
 NAME = "_journal"  # among the pipes; no site can have this name
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _REST, _READING, _WRITING = 0, 1, 2
