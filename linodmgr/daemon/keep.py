@@ -14,6 +14,7 @@ from linodmgr.core.states import Remedy
 from linodmgr.daemon import kin
 from linodmgr.daemon.cgroup import Cgroup
 from linodmgr.daemon.spawning import SpawnError, failure
+from linodmgr.daemon.stored import store
 from linodmgr.errors import LinodmgrError
 
 log = logging.getLogger(__name__)
@@ -176,17 +177,7 @@ class Goals:
     def _store(self, stopped: set[str]) -> None:
         if stopped == self._stopped:
             return
-        temporary = self._path.with_suffix(".new")
-        with open(temporary, "wb") as file:
-            file.write(msgspec.json.encode({"stopped": sorted(stopped)}))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, self._path)
-        directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        store(self._path, msgspec.json.encode({"stopped": sorted(stopped)}))
         self._stopped = stopped
 
     def _read(self) -> set[str]:

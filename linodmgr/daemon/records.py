@@ -20,7 +20,7 @@ from linodmgr.core.facts import (
 )
 from linodmgr.core.job import Job
 from linodmgr.core.past import recall
-from linodmgr.daemon.writer import sync_directory
+from linodmgr.daemon.stored import sync_directory
 
 READ_LIMIT = 64 * 1024 * 1024  # bytes of a file that are believed, the last ones
 RUNS_KEPT = 100  # of each job

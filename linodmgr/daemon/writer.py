@@ -13,6 +13,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TypeVar
 
+from linodmgr.daemon.stored import sync_directory
+
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -174,12 +176,3 @@ class Writer:
             return size + written
         finally:
             os.close(file)
-
-
-def sync_directory(path: Path) -> None:
-    """Let the names of new files in ``path`` survive a loss of power."""
-    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
