@@ -225,9 +225,18 @@ def test_a_worker_has_its_own_streams_and_its_lock_and_nothing_else(linux: Linux
     pid = linux.spawn("one")
     eventually(lambda: psutil.Process(pid).name() == "sleep", "it runs")
 
-    descriptors = {entry.name: os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()}
+    descriptors = eventually(lambda: links(pid, 4), "it has loaded its libraries")
 
     pipe = f"{linux.pipes}/one"
     assert [descriptors.pop(number) for number in "012"] == ["/dev/null", pipe, pipe]
     [lock] = descriptors.values()
     assert lock.startswith(str(linux.locks))
+
+
+def links(pid: int, count: int) -> dict[str, str]:
+    """Return what the descriptors of a process are, if there are so many."""
+    found = {}
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found[entry.name] = os.readlink(entry)
+    return found if len(found) == count else {}
