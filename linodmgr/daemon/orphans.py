@@ -1,6 +1,5 @@
 """Our children that we have not started: what workers leave behind becomes ours, for we are a subreaper."""
 
-import _ctypes  # the package around it would cost the daemon a megabyte
 import asyncio
 import contextlib
 import logging
@@ -10,7 +9,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable
 
-from linodmgr.daemon import kin
+from linodmgr.daemon import kin, libc
 from linodmgr.daemon.groups import end_group
 from linodmgr.daemon.starts import Start
 
@@ -39,8 +38,7 @@ class Orphans:
 
     def begin(self) -> None:
         """Become the parent of all whose parent ends. Raises OSError."""
-        prctl = _ctypes.dlsym(_ctypes.dlopen(None, 0), "prctl")  # type: ignore[arg-type]
-        if _ctypes.call_function(prctl, (PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)):
+        if libc.call("prctl", PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
             raise OSError("cannot become a child subreaper")
         self._strangers = set(kin.children())
         self._our_mark = kin.mark(os.getpid())

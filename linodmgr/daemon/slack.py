@@ -1,14 +1,13 @@
 """Gives back to the system what the start has needed and nothing needs any more."""
 
-import _ctypes  # the package around it would cost more than is gained
+import contextlib
 import gc
+
+from linodmgr.daemon import libc
 
 
 def give_back() -> None:
     """Collect what is garbage and return free memory, where the C library can: malloc_trim(3)."""
     gc.collect()
-    try:
-        trim = _ctypes.dlsym(_ctypes.dlopen(None, 0), "malloc_trim")  # type: ignore[arg-type]
-    except OSError:  # not glibc
-        return
-    _ctypes.call_function(trim, (0,))
+    with contextlib.suppress(OSError):  # not glibc
+        libc.call("malloc_trim", 0)
