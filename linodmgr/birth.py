@@ -2,20 +2,28 @@
 
 import functools
 
+STAT_READ = 4096  # bytes; the kernel writes it at once
+
 
 def born(pid: int) -> int:
     """Return when a process was started, in clock ticks after boot; 0 if there is none.
 
     Field 22 of proc_pid_stat(5). A zombie still counts.
     """
+    fields = stat(pid)
+    return int(fields[19]) if fields else 0
+
+
+def stat(pid: int) -> list[bytes]:
+    """Return the fields of proc_pid_stat(5) from the third on; empty if the process is gone."""
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            stat = file.read()
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            content = file.read(STAT_READ)
     except OSError:
-        return 0
+        return []
     # The name in brackets may hold anything, brackets and spaces too.
-    fields = stat.rpartition(b")")[2].split()
-    return int(fields[19]) if len(fields) > 19 else 0
+    fields = content.rpartition(b")")[2].split()
+    return fields if len(fields) > 21 else []
 
 
 @functools.cache

@@ -5,7 +5,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from linodmgr.birth import born
+from linodmgr.birth import born, stat
 
 COMMANDS = (b"linod", b"runworker")
 LISTING = (b"--list", b"-l", b"--mode=list", b"--help", b"-h")
@@ -92,10 +92,11 @@ def describe(pid: int) -> Stranger | None:
         uid = os.stat(f"/proc/{pid}").st_uid
     except OSError:
         return None
-    arguments = _arguments(pid)
-    if not arguments:
-        return None
-    command = b" ".join(arguments).decode(errors="replace")
+    command = b" ".join(_arguments(pid)).decode(errors="replace")
+    if not command:  # it is being executed, or hides what it was told to run: named as ps(1) does
+        if _is_dead(pid):
+            return None
+        command = f"[{_name(pid)}]"
     command = "".join(letter if letter.isprintable() else "?" for letter in command)
     if len(command) > COMMAND_SHOWN:
         command = command[: COMMAND_SHOWN - 4] + " ..."
@@ -184,9 +185,14 @@ def _ancestors(pid: int) -> Iterator[int]:
 
 
 def _parent(pid: int) -> int:
-    # The name in brackets may hold anything, brackets too: proc_pid_stat(5).
-    fields = _read(pid, "stat").rpartition(b")")[2].split()
-    return int(fields[1]) if len(fields) > 1 else 0
+    fields = stat(pid)
+    return int(fields[1]) if fields else 0
+
+
+def _is_dead(pid: int) -> bool:
+    """Whether a process is a zombie, or gone."""
+    fields = stat(pid)
+    return not fields or fields[0] in (b"Z", b"X")
 
 
 def _started_by(pid: int) -> str:
@@ -194,8 +200,13 @@ def _started_by(pid: int) -> str:
     if parent <= 1:
         unit = _read(pid, "cgroup").decode(errors="replace").strip().rpartition("/")[2]
         return f"systemd ({unit})" if unit.endswith(".service") and unit.isprintable() else "init (pid 1)"
-    name = _read(parent, "comm").decode(errors="replace").strip()
-    return f"{name if name.isprintable() and name else 'a process'} (pid {parent})"
+    return f"{_name(parent) or 'a process'} (pid {parent})"
+
+
+def _name(pid: int) -> str:
+    """Return the short name of a process, empty if it has none that can be printed."""
+    name = _read(pid, "comm").decode(errors="replace").strip()
+    return name if name.isprintable() else ""
 
 
 def _since(pid: int) -> str:

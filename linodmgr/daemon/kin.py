@@ -5,6 +5,8 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from linodmgr import birth
+
 SITE = "LINODMGR_SITE"  # in the environment of a worker and of what it starts: whose it is
 START = "LINODMGR_START"  # unique for each start
 ENVIRONMENT_READ = 1024 * 1024  # bytes; the marks are among the first variables
@@ -24,16 +26,9 @@ class Kin:
     is_dead: bool  # a zombie
 
 
-def stat(pid: int) -> list[bytes]:
-    """Return the fields of proc_pid_stat(5) from the third on; empty if the process is gone."""
-    # The name in brackets may hold anything, brackets too.
-    fields = _read(pid, "stat", 4096).rpartition(b")")[2].split()
-    return fields if len(fields) > 21 else []
-
-
 def look(pid: int) -> Kin | None:
     """Return what there is to know of a process; None if it is gone."""
-    fields = stat(pid)
+    fields = birth.stat(pid)
     if not fields:
         return None
     return Kin(

@@ -7,6 +7,7 @@ import os
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from linodmgr import birth
 from linodmgr.daemon import kin
 
 TICKS = os.sysconf("SC_CLK_TCK")  # a second
@@ -26,7 +27,7 @@ def usage(pids: Collection[int]) -> dict[int, Usage]:
     if not pids:
         return {}
     found = {pid: Usage() for pid in pids}
-    processes = {pid: fields for pid in kin.processes() if (fields := kin.stat(pid))}
+    processes = {pid: fields for pid in kin.processes() if (fields := birth.stat(pid))}
     for pid, fields in processes.items():
         root = _root(pid, processes, found)
         if root is None:

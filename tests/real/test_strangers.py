@@ -173,6 +173,26 @@ def test_who_has_ended_cannot_be_described() -> None:
     assert strangers.describe(process.pid) is None
 
 
+def test_who_has_no_arguments_is_described_all_the_same(start: Start) -> None:
+    """As whoever is being executed just now has none."""
+    process = start("/bin/bash", "-c", "exec -a '' cat")
+    eventually(lambda: Path(f"/proc/{process.pid}/cmdline").read_bytes() == b"\0", "it is cat")
+
+    described = strangers.describe(process.pid)
+
+    assert described is not None
+    assert str(described).startswith(f"pid {process.pid} ([cat]), since ")
+
+
+def test_a_zombie_cannot_be_described(start: Start) -> None:
+    process = start("/bin/cat")
+    assert process.stdin is not None
+    process.stdin.close()
+    eventually(lambda: psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE, "it has ended")
+
+    assert strangers.describe(process.pid) is None
+
+
 def test_who_inherited_a_lock_file_holds_it(project: Path, start: Start) -> None:
     paths = [project / "1-2", project / "elsewhere" / "1-2"]
     paths[1].parent.mkdir()
