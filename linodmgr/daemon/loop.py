@@ -8,7 +8,6 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 from linodmgr.core import shown
@@ -25,7 +24,6 @@ from linodmgr.core.states import (
     Remedy,
     Spawned,
     SpawnFailed,
-    Spawning,
     Starting,
     Stopping,
     Tick,
@@ -35,20 +33,13 @@ from linodmgr.core.states import (
 from linodmgr.core.worker import is_failing, pid_of
 from linodmgr.daemon.guard import Guard
 from linodmgr.daemon.handover import HandedWorker
+from linodmgr.daemon.seen import Seen
 from linodmgr.daemon.spawning import Processes, SpawnError, cause
 from linodmgr.daemon.values import pack
 
 log = logging.getLogger(__name__)
 
 Listener = Callable[[str], None]
-
-
-@dataclass(slots=True)
-class Seen:
-    """Instants that only people ask for, in monotonic seconds."""
-
-    state_since: float
-    started: float | None = None  # the process
 
 
 class Loop:
@@ -84,7 +75,8 @@ class Loop:
         ``started``: its process, if it has one; both are monotonic. ``pace`` lets all go on.
         """
         self.fleet.put(name, worker)
-        self._seen[name] = Seen(state_since, started)
+        self._seen[name] = seen = Seen(state_since, started)
+        seen.enter(worker.state, state_since)
         if (pid := pid_of(worker)) is not None:
             self._names[pid] = name
 
@@ -273,8 +265,7 @@ class Loop:
             log.warning("%s: %s: it is started again once its job has ended", name, event.reason)
         if type(before.state) is type(after.state):
             return
-        self._seen[name].state_since = now
-        if not isinstance(after.state, Spawning):  # said with its pid in a moment
+        if self._seen[name].enter(after.state, now):
             reason = shown.reason(after, now)
             pid = f" (pid {pid_of(after)})" if isinstance(after.state, Starting) else ""
             mark = " FAILING" if isinstance(after.state, Waiting) and is_failing(after) else ""

@@ -1,5 +1,6 @@
 """Event in → core → effects out, in a real asyncio loop; only the processes are played."""
 
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -160,6 +161,29 @@ def test_what_is_missing_blocks_and_is_tried_again(stage: Stage) -> None:
     stage.until("one", "BLOCKED")
     stage.thread.do(stage.processes.failing.clear)
     stage.until("one", "RUNNING")
+
+
+def test_tries_in_vain_do_not_change_since_when_a_site_is_blocked(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    tries = 0
+
+    def count(name: str) -> None:
+        nonlocal tries
+        tries += shown.word(stage.loop.fleet[name]) == "BLOCKED"
+
+    stage.thread.do(stage.loop.listeners.add, count)
+    stage.processes.failing["one"] = SpawnError("no such file", Remedy.RETRY)
+    stage.add("one", QUICK)
+    stage.put("one", UP)
+
+    eventually(lambda: tries > 2, "it is tried again")
+    stage.until("one", "BLOCKED")
+    assert stage.thread.do(stage.loop.state_age, "one") > QUICK.backoff_max * 1.9
+    assert [line.partition(",")[0] for line in caplog.messages] == ["one: BLOCKED: no such file"]
+    stage.processes.failing["one"] = SpawnError("another linod runs", Remedy.RETRY)
+    eventually(lambda: "another linod runs" in caplog.messages[-1], "a new reason is said")
 
 
 def test_a_problem_of_the_configuration_blocks_without_a_timer(stage: Stage) -> None:
