@@ -34,10 +34,10 @@ class Ends:
         self._looked = 0.0  # when we last did
         self._soon: asyncio.TimerHandle | None = None
 
-    def begin(self) -> None:
+    def begin(self, strangers: Iterable[int] | None) -> None:
         """Take in what workers leave behind, from now on. In the main thread only."""
         try:
-            self.orphans.begin()
+            self.orphans.begin(strangers)
         except OSError as error:
             log.warning("what workers leave behind may go unseen: %s", error)
         asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, self._look_soon)

@@ -107,6 +107,7 @@ class Handover(Struct, frozen=True, kw_only=True):
     report: int
     workers: list[HandedWorker]  # those that wait for their turn in order
     live: list[LiveWorker] = []
+    strangers: list[int] = []  # children that whoever executed the first daemon had started
     book: HandedBook = HandedBook()
     runners: list[HandedRunner] = []
     dumps: dict[int, int] = {}  # where the stacks of hanging workers begin, by pid

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from linodmgr import listmode
 from linodmgr.core.site import Site
+from linodmgr.daemon.deaf import in_thread
 from linodmgr.protocol import Listing
 
 AT_ONCE = os.cpu_count() or 1
@@ -30,13 +31,14 @@ class Lister:
         async with self._turn:
             cancelled = os.eventfd(0)
             work = asyncio.create_task(
-                asyncio.to_thread(
+                in_thread(
                     listmode.print_of,
                     site,
                     self._runner_dir,
                     min(time_limit, LONGEST),
                     cancelled,
                     self._ours,
+                    has_children=True,
                 )
             )
             try:

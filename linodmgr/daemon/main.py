@@ -5,6 +5,7 @@ import concurrent.futures.thread  # noqa: F401 - asyncio would import it when it
 import contextlib
 import logging
 import signal
+from functools import partial
 
 from linodmgr import cgroups, launch
 from linodmgr.config import Config, load
@@ -14,6 +15,7 @@ from linodmgr.daemon.adoption import Adoption, keeper
 from linodmgr.daemon.clients import Client
 from linodmgr.daemon.contain import Contain
 from linodmgr.daemon.control import Control
+from linodmgr.daemon.deaf import in_thread
 from linodmgr.daemon.door import Door
 from linodmgr.daemon.ground import (
     let_go_of_the_terminal,
@@ -88,6 +90,7 @@ class Daemon:
         answers = JobAnswers(self._loop, self._book, self._history, self._logs)
         self._control = Control(self._loop, self._roster, self._status, answers, self)
         self._lister = Lister(self._runner_dir, known)
+        self._is_asked_to_stop = False
         self._gone: asyncio.Event
         self._reloading: asyncio.Lock
         self._summary: asyncio.Handle | None = None
@@ -100,13 +103,12 @@ class Daemon:
         self._gone = asyncio.Event()
         self._reloading = asyncio.Lock()
         here = asyncio.get_running_loop()
-        for number in STOP_SIGNALS:
-            here.add_signal_handler(number, self.shut_down)
         here.add_signal_handler(signal.SIGHUP, self._reload_soon)
-        self._processes.begin()
+        for number in STOP_SIGNALS:
+            signal.signal(number, partial(self._stop_soon, here))
+        self._processes.begin(handed.strangers if (handed := self._handed) else None)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())  # our handlers stand
         self._logs.resume(self._config.sites.values())
-        handed = self._handed
         report = taken_over(handed.report) if handed else listen(places.report, 0o666, None)
         control = (
             taken_over(handed.control) if handed else listen(places.control, 0o660, self._config.group_id)
@@ -127,6 +129,7 @@ class Daemon:
             book=self._book,
             reports=reports,
             control=self._control,
+            is_stopping=lambda: self._is_asked_to_stop or self._control.closing,
         )
         if handed:
             self._parts.take_over(handed)
@@ -162,6 +165,11 @@ class Daemon:
         signal.pthread_sigmask(signal.SIG_BLOCK, {*STOP_SIGNALS, signal.SIGHUP})
         return 0
 
+    def _stop_soon(self, here: asyncio.AbstractEventLoop, *_: object) -> None:
+        """Hear a stop signal, wherever the main thread is; unlike asyncio's, known at once to an upgrade."""
+        self._is_asked_to_stop = True
+        here.call_soon_threadsafe(self.shut_down)
+
     def shut_down(self, *, now: bool = False) -> None:
         """Stop everything, then end. ``now``: no job may end, also if it was asked to stop before."""
         if self._control.closing and not now:
@@ -183,7 +191,7 @@ class Daemon:
             known = {name: site.identity for name, site in self._loop.sites.items() if site.identity}
             try:
                 # In a thread: a directory service that hangs must not stop the restarts.
-                config = await asyncio.to_thread(load, self._config.path, known)
+                config = await in_thread(load, self._config.path, known)
             except LinodmgrError as error:
                 log.error("the old configuration is kept: %s", error)
                 raise

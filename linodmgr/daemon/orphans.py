@@ -36,11 +36,15 @@ class Orphans:
         self._is_subreaper = False
         self._our_mark = ""  # if we are ourselves what a worker of another daemon has started
 
-    def begin(self) -> None:
-        """Become the parent of all whose parent ends. Raises OSError."""
+    def begin(self, strangers: Iterable[int] | None = None) -> None:
+        """Become the parent of all whose parent ends. Raises OSError.
+
+        ``strangers``: those of an earlier daemon in this very process; else, all children of now are.
+        """
         if libc.call("prctl", PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
             raise OSError("cannot become a child subreaper")
-        self._strangers = set(kin.children())
+        children = set(kin.children())
+        self._strangers = children if strangers is None else children.intersection(strangers)
         self._our_mark = kin.mark(os.getpid())
         self._is_subreaper = True
 
@@ -57,6 +61,10 @@ class Orphans:
         }
         self._look_again()
         return left
+
+    def hand_over(self) -> list[int]:
+        """Return the children that are none of ours, for the next daemon."""
+        return sorted(self._strangers)
 
     def close(self) -> None:
         """End whoever is left now that no worker is."""

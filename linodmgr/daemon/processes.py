@@ -5,7 +5,7 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from linodmgr import launch
@@ -52,9 +52,12 @@ class LinuxProcesses:
         self._spawner = Spawner(runner_dir, report, logs, open_files, self.spare)
         self._boot = boot()
 
-    def begin(self) -> None:
-        """Take in what workers leave behind, from now on. In the main thread only."""
-        self._ends.begin()
+    def begin(self, strangers: Iterable[int] | None = None) -> None:
+        """Take in what workers leave behind, from now on; ``strangers``: see Orphans.begin.
+
+        In the main thread only.
+        """
+        self._ends.begin(strangers)
 
     def spawn(self, site: Site, on_exit: OnExit) -> int:
         """Return the pid of a new worker. Raises SpawnError."""

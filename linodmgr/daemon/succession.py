@@ -12,6 +12,7 @@ from linodmgr.core.states import Stopping
 from linodmgr.daemon import handover, upgrade
 from linodmgr.daemon.clients import Client
 from linodmgr.daemon.control import Control
+from linodmgr.daemon.deaf import deaf
 from linodmgr.daemon.door import Door
 from linodmgr.daemon.handover import HandedClient, Handover
 from linodmgr.daemon.history import History
@@ -50,6 +51,7 @@ class Parts:
     book: JobBook
     reports: Reports
     control: Control
+    is_stopping: Callable[[], bool]
 
     def hand_over(self, asker: Client | None) -> Handover:
         """Return all that the next daemon has to know. Raises LinodmgrError."""
@@ -68,6 +70,7 @@ class Parts:
             report=self.report_socket.fileno(),
             workers=self.loop.hand_over(),
             live=live,
+            strangers=self.processes.orphans.hand_over(),
             book=self.book.hand_over(),
             runners=runners,
             dumps=self.reports.dumps.begins,
@@ -150,11 +153,13 @@ class Parts:
         await self.control.part(asker, FAREWELL)
         if not await self.history.is_written():
             raise LinodmgrError("cannot upgrade: the disk of the history does not answer")
-        if self.control.closing:
+        if self.is_stopping():
             raise LinodmgrError("cannot upgrade: the daemon is stopping")
         log.info("becoming version %s, from %s", version, __version__)
         self.notifier.reloading()
-        with upgrade.deaf():
+        with deaf():
+            if self.is_stopping():  # asked in the last moment
+                raise LinodmgrError("cannot upgrade: the daemon is stopping")
             self.processes.spare.rest()
             self.logs.packer.stop()
             self.history.close()

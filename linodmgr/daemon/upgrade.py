@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -99,16 +98,6 @@ def execute(state: Handover) -> NoReturn:
         finally:  # it was not possible
             for descriptor in descriptors:
                 os.set_inheritable(descriptor, False)
-
-
-@contextlib.contextmanager
-def deaf() -> Iterator[None]:
-    """Let signals wait."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager

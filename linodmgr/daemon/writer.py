@@ -13,6 +13,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TypeVar
 
+from linodmgr.daemon.deaf import deaf
 from linodmgr.daemon.stored import sync_directory
 
 log = logging.getLogger(__name__)
@@ -91,8 +92,10 @@ class Writer:
     def _put(self, what: Append | Callable[[], None]) -> None:
         if self._thread is None:
             self._loop = asyncio.get_running_loop()
-            self._thread = threading.Thread(target=self._run, name="history", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="history", daemon=True)
+            with deaf():
+                thread.start()
+            self._thread = thread
         self._queue.put(what)
 
     def _call(self, function: Callable[[], None]) -> None:

@@ -88,7 +88,8 @@ def test_what_is_ended_is_said(contained: Daemon) -> None:
     assert contained.said().count(f"pid {left} (") == 1
 
 
-def test_what_tells_nothing_of_itself_lives_as_long_as_the_worker(contained: Daemon) -> None:
+@pytest.mark.parametrize("upgraded", [False, True], ids=["", "upgraded"])
+def test_what_tells_nothing_of_itself_lives_as_long_as_the_worker(contained: Daemon, upgraded: bool) -> None:
     contained.configure(family(contained, "nameless"))
     contained.start()
     pid, _ = begun(contained, ("nameless",))["nameless"]
@@ -96,6 +97,8 @@ def test_what_tells_nothing_of_itself_lives_as_long_as_the_worker(contained: Dae
     left = psutil.Process(int(eventually(lambda: note.exists() and note.read_text().strip(), "it is there")))
     eventually(lambda: left.cmdline() == ["sleep", "100000"], "it tells nothing")
     eventually(lambda: left.create_time() + 1.5 < _now(), "nobody has minded it")
+    if upgraded:
+        contained.cli("upgrade")
     assert left.is_running()
 
     os.kill(pid, signal.SIGKILL)

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import psutil
@@ -129,14 +130,24 @@ def test_two_upgrades_at_once_are_two_upgrades(daemon: Daemon, runtime: Path) ->
     assert pid_of(daemon, "one") == pid
 
 
-def test_a_signal_that_comes_meanwhile_is_not_lost(daemon: Daemon, runtime: Path) -> None:
+@pytest.mark.parametrize("after", [0.0, 0.001, 0.005], ids=["at once", "1 ms", "5 ms"])
+@pytest.mark.parametrize("reloaded", [False, True], ids=["", "reloaded"])  # then there is one thread more
+def test_a_signal_that_comes_meanwhile_is_not_lost(
+    daemon: Daemon, runtime: Path, after: float, reloaded: bool
+) -> None:
     daemon.configure(site(make_worker(runtime / "one", "waits")))
     daemon.start()
     pid = pid_of(daemon, "one")
+    if reloaded:
+        daemon.cli("reload")
     with subprocess.Popen(
         [LINODMGR, "upgrade"], env=daemon._environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ):
-        eventually(lambda: "becoming" in daemon.said(), "it is about to execute")
+        while b"becoming" not in daemon.output.read_bytes():  # it executes within milliseconds
+            pass
+        moment = time.monotonic() + after
+        while time.monotonic() < moment:
+            pass
         assert daemon.process is not None
         daemon.process.send_signal(signal.SIGTERM)
         assert daemon.process.wait(timeout=30) == 0
