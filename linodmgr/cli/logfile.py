@@ -35,7 +35,7 @@ class LogFile:
             lines += self.rest()
             lines = lines[max(0, len(lines) - count) :]
         with ExitStack() as stack:
-            for part in logparts.before(self._path, self._part) if len(lines) < count else ():
+            for part in self._older() if len(lines) < count else ():
                 stack.callback(part.close)
                 lines = part.last(count - len(lines)) + lines
                 if len(lines) >= count:
@@ -48,7 +48,7 @@ class LogFile:
         A line without a time stamp belongs to the one before. ``news`` goes on after them.
         """
         parts = [self._part]
-        for part in logparts.before(self._path, self._part):
+        for part in self._older():
             parts.append(part)
             first = next((at for line in part.lines() if (at := instant_of(line)) is not None), None)
             if first is not None and first < instant:
@@ -110,6 +110,13 @@ class LogFile:
         except OSError as error:
             raise unreadable(self._path, error) from error
         return lines
+
+    def _older(self) -> Iterator[Part]:
+        """Yield the files before this one, the latest first. Raises LinodmgrError if one cannot be read."""
+        try:
+            yield from logparts.before(self._path, self._part)
+        except OSError as error:
+            raise unreadable(self._path, error) from error
 
     def _from_the_start(self) -> Iterator[bytes]:
         self._part.file.seek(0)

@@ -84,12 +84,16 @@ class Part:
     def lines(self) -> Iterator[bytes]:
         """Yield all its lines without their newlines. Raises LinodmgrError."""
         self.file.seek(0)
-        rest = b""
+        rest: list[bytes] = []  # a line may be longer than any block
         while block := self._block():
-            *whole, rest = (rest + block).split(b"\n")
-            yield from whole
-        if rest:
-            yield rest
+            first, *others = block.split(b"\n")
+            rest.append(first)
+            if others:
+                yield b"".join(rest)
+                yield from others[:-1]
+                rest = others[-1:]
+        if last := b"".join(rest):
+            yield last
 
     def last_and_rest(self, count: int) -> tuple[list[bytes], bytes]:
         """Return the last ``count`` whole lines of what is not packed, and what comes after them."""

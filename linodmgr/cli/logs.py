@@ -3,6 +3,7 @@
 import fnmatch
 import heapq
 import math
+import resource
 import select
 import sys
 from collections import deque
@@ -45,6 +46,7 @@ def command(
     log_dir = options.places(context).log_dir
     alone = daemon or (len(sites) == 1 and not WILDCARDS & set(sites[0]))
     wanted = [names.DAEMON] if daemon else matching(log_dir, sites)
+    _take_all_descriptors()
     logs = {name: _open(log_dir, name) for name in wanted}
     first = {
         _label(name, logs, alone): _first(name, log, begin, count, follow=follow)
@@ -116,6 +118,12 @@ def _first(
         return log.last(COUNT if count is None else count, unfinished=not follow)
     lines = log.since(begin, unfinished=not follow)
     return lines if count is None else deque(lines, count)
+
+
+def _take_all_descriptors() -> None:
+    """Let as many files be open as we may have: all those of all sites, perhaps."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _open(log_dir: Path, name: str) -> LogFile:

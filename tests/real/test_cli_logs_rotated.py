@@ -3,6 +3,7 @@
 import gzip
 import os
 import random
+import subprocess
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -10,10 +11,12 @@ from threading import Thread
 
 import pytest
 
+from linodmgr.cli import logparts
 from linodmgr.cli.logfile import LogFile
+from linodmgr.cli.logparts import BLOCK
 from linodmgr.daemon import rotation
 from tests.eventually import eventually
-from tests.fake_daemon import configure, linodmgr, running
+from tests.fake_daemon import LINODMGR, configure, environment, linodmgr, running
 
 
 @pytest.fixture
@@ -225,6 +228,47 @@ def test_a_pipe_that_takes_little_gets_whole_lines_of_each_site(runtime: Path, l
     lines = said.decode().splitlines()
     assert len(lines) == 6000
     assert all(line.split(" | ")[1].startswith(line.split()[0] * 30) for line in lines)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_lines_longer_than_what_is_read_at_once_come_whole(tmp_path: Path, packed: bool) -> None:
+    lines = [b"a" * (3 * BLOCK), b"", b"b" * BLOCK, b"c", b"d" * (2 * BLOCK - 3), b"no end"]
+    (tmp_path / "noi.log.1").write_bytes(b"\n".join(lines))
+    if packed:
+        pack(tmp_path / "noi.log.1")
+    part = logparts.opened_old(tmp_path / "noi.log", 1)
+
+    assert part is not None
+    assert list(part.lines()) == lines
+    part.close()
+
+
+@pytest.mark.parametrize("hard", [1024, 64])
+def test_all_sites_are_read_with_as_many_descriptors_as_there_are(
+    runtime: Path, log_dir: Path, hard: int
+) -> None:
+    for number in range(20):
+        log = log_dir / f"s{number:02}.log"
+        for age in range(4):
+            log.write_text(f"{stamp(timedelta(hours=4 - age))} {age}\n")
+            put_aside(log)
+        log.write_text(f"{stamp(timedelta(0))} now\n")
+
+    done = subprocess.run(
+        ["prlimit", f"--nofile=64:{hard}", LINODMGR, "logs", "--since", "1d"],
+        env=environment(runtime),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    if hard > 64:
+        assert (done.stderr, done.returncode) == ("", 0)
+        assert len(done.stdout.splitlines()) == 100
+    else:
+        assert done.stderr.startswith("linodmgr: cannot read ")
+        assert done.stderr.endswith("too many open files\n")
+        assert (done.stderr.count("\n"), done.returncode) == (1, 1)
 
 
 def test_an_old_file_that_is_damaged_is_told(runtime: Path, log_dir: Path) -> None:
