@@ -160,25 +160,38 @@ class Goals:
 
     def __init__(self, state_dir: Path) -> None:
         self._path = state_dir / "goals.json"
-        self._stopped = self._read()
+        self._stopped = self._stored = self._read()
 
     def is_stopped(self, name: str) -> bool:
         """Whether a person stopped this site."""
         return name in self._stopped
 
     def set_stopped(self, names: Iterable[str]) -> None:
-        """Remember that a person stopped these sites. Raises OSError if it cannot be stored."""
-        self._store(self._stopped | set(names))
+        """Remember that a person stopped these sites.
+
+        Raises LinodmgrError if it cannot be stored; then the next daemon does not know it.
+        """
+        self._stopped = self._stopped | set(names)
+        try:
+            self._store()
+        except OSError as error:
+            reason = f"cannot store what is wanted: {error.strerror}"
+            raise LinodmgrError(f"{reason}: stopped only until the next start of the daemon") from error
 
     def set_started(self, names: Iterable[str]) -> None:
         """Remember that a person started these sites. Raises OSError if it cannot be stored."""
-        self._store(self._stopped - set(names))
+        before = self._stopped
+        self._stopped = before - set(names)
+        try:
+            self._store()
+        except OSError:
+            self._stopped = before
+            raise
 
-    def _store(self, stopped: set[str]) -> None:
-        if stopped == self._stopped:
-            return
-        store(self._path, msgspec.json.encode({"stopped": sorted(stopped)}))
-        self._stopped = stopped
+    def _store(self) -> None:
+        if self._stopped != self._stored:
+            store(self._path, msgspec.json.encode({"stopped": sorted(self._stopped)}))
+            self._stored = self._stopped
 
     def _read(self) -> set[str]:
         try:

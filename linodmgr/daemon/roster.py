@@ -88,8 +88,10 @@ class Roster:
     def stop(self, names: Iterable[str], *, now: bool = False) -> list[str]:
         """Want sites DOWN and remember it. ``now``: no job may end."""
         names = list(names)
-        self._goals.set_stopped(names)
-        self._stop_all(names, now=now)
+        try:
+            self._goals.set_stopped(names)
+        finally:  # also if that cannot be stored: they may be what fills the disk
+            self._stop_all(names, now=now)
         return names
 
     def restart(self, names: Iterable[str], at_once: int = 0, *, now: bool = False) -> list[str]:

@@ -1,4 +1,4 @@
-"""What people want survives the daemon, however it ends; what cannot be stored is not done."""
+"""What people want survives the daemon, however it ends; what cannot be stored is not started."""
 
 import json
 import os
@@ -118,18 +118,31 @@ def test_what_is_no_name_in_the_goals_is_nobodys(tmp_path: Path) -> None:
     assert Goals(tmp_path).is_stopped("one")
 
 
-def test_goals_that_cannot_be_stored_leave_all_as_it_was(daemon: Daemon, runtime: Path) -> None:
+def test_who_fills_the_disk_can_be_stopped(daemon: Daemon, runtime: Path) -> None:
     daemon.configure(two_sites(runtime))
     daemon.start()
-    pid = pid_of(daemon, "one")
-    resource.prlimit(daemon.pid, resource.RLIMIT_FSIZE, (0, 0))  # as good as a full disk
+    pid_of(daemon, "one")
+    limits = resource.prlimit(daemon.pid, resource.RLIMIT_FSIZE, (0, -1))  # as good as a full disk
 
-    refused = daemon.cli("stop", "one", code=1)
+    told = daemon.cli("stop", "one", code=1)
+
+    assert told.stderr.startswith("linodmgr: cannot store what is wanted: ")
+    assert told.stderr.endswith(": stopped only until the next start of the daemon\n")
+    until(daemon, "one", "STOPPED")
+    daemon.cli("reload")
+    assert sites(daemon)["one"].state == "STOPPED"
+    assert not (runtime / "state" / "goals.json").exists()
+    daemon.cli("start", "one")
+    resource.prlimit(daemon.pid, resource.RLIMIT_FSIZE, limits)
+    daemon.cli("stop", "one")
+    assert json.loads((runtime / "state" / "goals.json").read_bytes()) == {"stopped": ["one"]}
+    resource.prlimit(daemon.pid, resource.RLIMIT_FSIZE, (0, -1))
+
+    refused = daemon.cli("start", "one", code=1)
 
     assert refused.stderr.startswith("linodmgr: cannot store what is wanted: ")
     assert refused.stderr.count("\n") == 1
-    assert sites(daemon)["one"].pid == pid
-    assert not (runtime / "state" / "goals.json").exists()
+    assert sites(daemon)["one"].state == "STOPPED"
 
 
 def test_a_wish_is_stored_before_it_is_fulfilled(daemon: Daemon, runtime: Path) -> None:
