@@ -54,7 +54,13 @@ class Adoption:
         if adopted:
             log.info("took over %d live workers of an earlier daemon", len(adopted))
         outdated = {live.site.name for live in adopted if self._is_outdated(live, sites, runner_dir)}
-        return outdated | self._without_lock(adopted)
+        # Whoever is not heard would wait for ever once its pipe is full.
+        mute = {
+            live.site.name for live in adopted if not self.logs.attach(sites.get(live.site.name, live.site))
+        }
+        for name in sorted(mute & sites.keys()):
+            log.error("%s: it is started again, to hear it", name)
+        return outdated | mute | self._without_lock(adopted)
 
     def _take_over(self, live: LiveWorker, sites: Mapping[str, Site]) -> bool:
         """Take over one worker; return whether it lives."""
@@ -73,7 +79,6 @@ class Adoption:
             return False
         site = sites.get(name, live.site)
         self.loop.add(site)
-        self.logs.attach(site)
         worker = _worker(live, time.monotonic())
         self.loop.take_over(name, worker, live.since, _state_since(live))
         return True

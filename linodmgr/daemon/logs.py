@@ -10,7 +10,7 @@ from typing import Any
 from linodmgr.core.site import Site
 from linodmgr.core.states import Remedy
 from linodmgr.daemon import rotation
-from linodmgr.daemon.journal import Journal
+from linodmgr.daemon.journal import Journal, Rest
 from linodmgr.daemon.output import Output
 from linodmgr.daemon.packing import Packer
 from linodmgr.daemon.sitelog import SiteLog
@@ -37,6 +37,7 @@ class Logs:
         self._pipes = pipes
         self._wall = wall
         self._outputs: dict[str, Output] = {}
+        self._rest: Rest | None = None  # what an earlier daemon had in its hands
 
     def open(self, site: Site) -> int:
         """Return a new worker's end of its site's pipe, for the caller to close. Raises SpawnError."""
@@ -53,24 +54,22 @@ class Logs:
 
     def resume(self, sites: Iterable[Site]) -> None:
         """Write what an earlier daemon of these sites had in its hands when it was killed."""
-        rest = self._journal.open()
-        for site in sites if rest else ():
-            if rest and site.name == rest.name:
-                output = self._output(site.name)
-                output.adjust(site)
-                output.resume(rest)
+        self._rest = self._journal.open()
+        for site in sites:
+            self._resume(site)
 
-    def attach(self, site: Site) -> None:
-        """Go on reading what a worker writes that an earlier daemon has started."""
+    def attach(self, site: Site) -> bool:
+        """Go on reading what a worker writes that an earlier daemon has started; return whether we can."""
+        self._resume(site)
         output = self._output(site.name)
         output.adjust(site)
         try:
-            there = output.attach()
+            is_there, reason = output.attach(), "its pipe is no longer there"
         except OSError as error:
-            log.error("%s: cannot read the output of its worker: %s", site.name, error.strerror)
-            return
-        if not there:
-            log.error("%s: cannot read the output of its worker: its pipe is no longer there", site.name)
+            is_there, reason = False, error.strerror or str(error)
+        if not is_there:
+            log.error("%s: cannot read the output of its worker: %s", site.name, reason)
+        return is_there
 
     def adjust(self, site: Site) -> None:
         """Follow the new configuration of a site."""
@@ -152,6 +151,13 @@ class Logs:
     def text(self, name: str, begin: int, limit: int) -> str:
         """Return what a site has written from ``begin`` until now, at most so many bytes, no stamps."""
         return _text(self._read(name, begin, min(self.size(name), begin + limit), begin))
+
+    def _resume(self, site: Site) -> None:
+        if self._rest is not None and self._rest.name == site.name:
+            rest, self._rest = self._rest, None
+            output = self._output(site.name)
+            output.adjust(site)
+            output.resume(rest)
 
     def _output(self, name: str) -> Output:
         if name not in self._outputs:

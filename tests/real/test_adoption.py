@@ -123,6 +123,20 @@ def test_a_job_goes_on_without_a_daemon_and_no_line_of_it_is_lost(daemon: Daemon
     assert lines == [f"number {number}" for number in range(len(lines))]
 
 
+def test_a_worker_that_cannot_be_heard_any_more_is_started_again(daemon: Daemon) -> None:
+    begin(daemon)
+    before = pids(daemon)
+    daemon.kill()
+    (daemon.home / "run" / "output" / "two").unlink()
+
+    daemon.start()
+
+    eventually(lambda: pids(daemon)["two"] not in (None, before["two"]), "it is another one")
+    until(daemon, "two", "RUNNING")
+    assert {**pids(daemon), "two": 0} == {**before, "two": 0}
+    assert "two: cannot read the output of its worker: its pipe is no longer there" in daemon.said()
+
+
 def test_what_is_no_longer_wanted_is_drained_and_what_has_changed_is_restarted(daemon: Daemon) -> None:
     names = ("stays", "changed", "disabled", "gone", "stopped")
     begin(daemon, names=names)

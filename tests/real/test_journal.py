@@ -26,9 +26,11 @@ def home(runtime: Path) -> Path:
     return runtime
 
 
-@pytest.mark.parametrize("max_bytes", [10_000_000, 20_000])
+@pytest.mark.parametrize(
+    "arguments", [["10000000"], ["20000"], ["10000000", "removed"]], ids=["", "rotated", "removed"]
+)
 def test_no_line_is_lost_or_doubled_when_the_daemon_is_killed_at_any_instant(
-    home: Path, max_bytes: int
+    home: Path, arguments: list[str]
 ) -> None:
     ours = fifo.make(home / "output" / "one", os.geteuid())
     pipe = fifo.worker_end(home / "output" / "one", ours)
@@ -48,12 +50,12 @@ def test_no_line_is_lost_or_doubled_when_the_daemon_is_killed_at_any_instant(
     chance = random.Random()
     try:
         for _ in range(KILLS):
-            with reader(home, max_bytes) as process:
+            with reader(home, arguments) as process:
                 threading.Event().wait(chance.uniform(0, 0.05))
                 process.kill()
         over.set()
         writer.join()
-        with reader(home, max_bytes) as process:
+        with reader(home, arguments) as process:
             eventually(lambda: numbers(home)[-1:] == [count - 1], "all is read")
             process.kill()
     finally:
@@ -66,9 +68,9 @@ def test_no_line_is_lost_or_doubled_when_the_daemon_is_killed_at_any_instant(
 class reader:  # noqa: N801 - it is used like a function
     """A process that reads; it has begun to."""
 
-    def __init__(self, home: Path, max_bytes: int) -> None:
+    def __init__(self, home: Path, arguments: list[str]) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, str(READER), str(home), str(max_bytes)],
+            [sys.executable, str(READER), str(home), *arguments],
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": str(HOUSE)},
         )

@@ -14,8 +14,12 @@ async def read(home: Path) -> None:
     keys = {"log_max_bytes": int(sys.argv[2]), "log_keep": 500}
     site = Site(name="one", directory=str(home), identity=identity, **keys)  # type: ignore[arg-type]
     logs = Logs(home / "log", home / "output")
-    logs.resume([site])
-    os.close(logs.open(site))
+    if sys.argv[3:] == ["removed"]:  # from the configuration, while its worker lives
+        logs.resume([])
+        assert logs.attach(site)
+    else:
+        logs.resume([site])
+        os.close(logs.open(site))
     print("reads", flush=True)
     await asyncio.Event().wait()
 
