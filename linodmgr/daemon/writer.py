@@ -137,7 +137,11 @@ class Writer:
 
     def _lines(self, lines: bytes | Callable[[], bytes]) -> bytes:
         if not isinstance(lines, bytes):
-            return lines()
+            try:
+                return lines()
+            except Exception:  # one question must not end the thread
+                log.exception("what belongs into the history cannot be found out")
+                return b""
         with self._lock:
             self._waiting -= len(lines)
         return lines
