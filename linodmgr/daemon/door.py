@@ -18,6 +18,7 @@ class Door:
         self.listening = listening
         self._connect = connect
         self._arriving: set[asyncio.Task[object]] = set()
+        self._later: asyncio.TimerHandle | None = None  # when there was no descriptor left
         self.open()
 
     def open(self) -> None:
@@ -27,14 +28,20 @@ class Door:
 
     async def shut(self) -> None:
         """Let those wait who come from now on; return once those before have a protocol."""
-        asyncio.get_running_loop().remove_reader(self.listening)
+        self._refuse()
         if self._arriving:
             await asyncio.wait(self._arriving)
 
     def close(self) -> None:
         """Take in nobody any more."""
-        asyncio.get_running_loop().remove_reader(self.listening)
+        self._refuse()
         self.listening.close()
+
+    def _refuse(self) -> None:
+        asyncio.get_running_loop().remove_reader(self.listening)
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
 
     def _accept(self) -> None:
         loop = asyncio.get_running_loop()
@@ -49,5 +56,5 @@ class Door:
             return
         except OSError as error:
             log.warning("cannot accept a client, trying again in %g s: %s", AGAIN, error)
-            loop.remove_reader(self.listening)
-            loop.call_later(AGAIN, self.open)
+            self._refuse()
+            self._later = loop.call_later(AGAIN, self.open)

@@ -12,6 +12,9 @@ from linodmgr.places import Places
 
 WANTED_IGNORED = {signal.SIGPIPE, signal.SIGXFSZ}  # by Python itself, which gives its children the usual
 
+OWN_LOG_BYTES = 10_000_000  # of a daemon in the background; systemd keeps its own journal short
+OWN_LOGS_KEPT = 5
+
 
 def undo_surroundings() -> None:
     """Undo what we inherit from whoever started us: signals ignored or blocked, standard streams closed.
@@ -64,7 +67,9 @@ def log_to(path: Path | None) -> None:
     if path is None:
         handler = logging.StreamHandler(sys.stderr)
     else:
-        handler = logging.FileHandler(path, encoding="utf-8", errors="replace")
+        from logging.handlers import RotatingFileHandler
+
+        handler = RotatingFileHandler(path, "a", OWN_LOG_BYTES, OWN_LOGS_KEPT, "utf-8", errors="replace")
     journal = path is None and "JOURNAL_STREAM" in os.environ
     form = "%(levelname)s %(message)s" if journal else "%(asctime)s %(levelname)s %(message)s"
     handler.setFormatter(logging.Formatter(form))
