@@ -57,6 +57,7 @@ class Logs:
         self._rest = self._journal.open()
         for site in sites:
             self._resume(site)
+            self.packer.look(self.path(site.name))
 
     def attach(self, site: Site) -> bool:
         """Go on reading what a worker writes that an earlier daemon has started; return whether we can."""

@@ -52,8 +52,15 @@ class Packer:
         if self._timer is None and self._work is None:
             self._timer = asyncio.get_running_loop().call_later(self.pause, self._next)
 
+    def look(self, path: Path) -> None:
+        """Pack what an earlier daemon did not come to of the log at ``path``."""
+        with contextlib.suppress(OSError):
+            os.unlink(_part(path))
+        if rotation.unpacked(path) is not None:
+            self.add(path)
+
     def stop(self) -> None:
-        """End the child; what it was packing stays as it is until the next rotation."""
+        """End the child; what it was packing stays as it is, for the next daemon."""
         self._logs.clear()
         if self._timer is not None:
             self._timer.cancel()

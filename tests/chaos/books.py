@@ -48,13 +48,13 @@ def _counts(directory: Path) -> dict[Key, int]:
 def _parts(directory: Path, name: str) -> Iterator[bytes]:
     """Yield the log of a site from its oldest part on."""
 
-    def age(path: Path) -> int:
-        number = path.name.removeprefix(f"{name}.log").removesuffix(".gz").lstrip(".")
-        return int(number or 0)
-
-    for path in sorted(directory.glob(f"{name}.log*"), key=age, reverse=True):
-        if re.fullmatch(rf"{name}\.log(\.\d+(\.gz)?)?", path.name):
-            yield gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    ages = {}
+    for path in directory.iterdir():
+        # Another file is what somebody was packing when the daemon was killed.
+        if match := re.fullmatch(rf"{name}\.log(?:\.(\d+)(?:\.gz)?)?", path.name):
+            ages[path] = int(match[1] or 0)
+    for path in sorted(ages, key=lambda path: ages[path], reverse=True):
+        yield gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
 
 
 def _found(name: str, text: bytes, lost: int, judge: Judge) -> dict[Key, list[int]]:

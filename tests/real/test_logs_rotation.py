@@ -79,6 +79,19 @@ def test_a_packer_that_is_killed_leaves_the_old_log_as_it_is(tmp_path: Path) -> 
         assert desk.parts() == lines
 
 
+def test_the_next_daemon_packs_what_an_earlier_one_did_not_come_to(tmp_path: Path) -> None:
+    for name in ("one.log", "one.log.1", "one.log.2", "one.log.3"):
+        (tmp_path / name).write_text(f"{name}\n")
+    (tmp_path / "one.log.part").write_text("half")
+    with log_desk(tmp_path) as desk:
+        desk.logs.packer = _at_once(desk.logs.packer)
+
+        desk.thread.do(desk.logs.resume, [desk.site])
+
+        desk.packed(2)
+        assert desk.parts() == [b"one.log.3\n", b"one.log.2\n", b"one.log.1\n", b"one.log\n"]
+
+
 def write(output: int, text: bytes) -> None:
     """Write all of it."""
     view = memoryview(text)
