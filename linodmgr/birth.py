@@ -17,10 +17,26 @@ def born(pid: int) -> int:
 def stat(pid: int) -> list[bytes]:
     """Return the fields of proc_pid_stat(5) from the third on; empty if the process is gone."""
     try:
-        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
-            content = file.read(STAT_READ)
+        return _fields(pid)
     except OSError:
         return []
+
+
+def lives(pid: int, started: int) -> bool:
+    """Whether the process lives that was started then, in clock ticks after boot; a zombie does not.
+
+    Raises OSError if nobody can tell: there is no descriptor left, say.
+    """
+    try:
+        fields = _fields(pid)
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return bool(fields) and int(fields[19]) == started and fields[0] not in (b"Z", b"X")
+
+
+def _fields(pid: int) -> list[bytes]:
+    with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+        content = file.read(STAT_READ)
     # The name in brackets may hold anything, brackets and spaces too.
     fields = content.rpartition(b")")[2].split()
     return fields if len(fields) > 21 else []

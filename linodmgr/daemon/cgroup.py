@@ -40,7 +40,10 @@ class Cgroup:
 
     def is_empty(self) -> bool:
         """Whether no process lives in it; zombies do not count. One that is gone is empty."""
-        return b"populated 1" not in self.read("cgroup.events")
+        try:
+            return b"populated 1" not in self._text("cgroup.events")
+        except OSError as error:  # who cannot be asked, for want of a descriptor or of memory, may live
+            return error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENODEV)
 
     def kill(self) -> None:
         """Send SIGKILL to all, also to those that are just being born.
@@ -75,20 +78,10 @@ class Cgroup:
             self._write("cgroup.freeze", b"0")
 
     def read(self, name: str) -> bytes:
-        """Return one of its files, empty if it is not there."""
-        try:
-            descriptor = os.open(f"{self.path}/{name}", os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            return b""
-        text = b""
-        try:
-            while piece := os.read(descriptor, READ_AT_ONCE):
-                text += piece
-        except OSError:  # it was removed
-            pass
-        finally:
-            os.close(descriptor)
-        return text
+        """Return one of its files, empty if it is not there or cannot be read."""
+        with contextlib.suppress(OSError):
+            return self._text(name)
+        return b""
 
     def limit(self, name: str, value: bytes) -> None:
         """Set one of its limits. Raises OSError."""
@@ -113,6 +106,17 @@ class Cgroup:
         with contextlib.suppress(OSError), os.scandir(self.path) as entries:
             return [Cgroup(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
         return []
+
+    def _text(self, name: str) -> bytes:
+        """Return one of its files. Raises OSError."""
+        text = b""
+        descriptor = os.open(f"{self.path}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            while piece := os.read(descriptor, READ_AT_ONCE):
+                text += piece
+        finally:
+            os.close(descriptor)
+        return text
 
     def _write(self, name: str, value: bytes) -> None:
         descriptor = os.open(f"{self.path}/{name}", os.O_WRONLY | os.O_CLOEXEC)

@@ -216,11 +216,14 @@ class Contain:
                     os.rmdir(path)
 
     def _groups(self) -> list[str]:
+        """Return all groups that this daemon has made, and earlier ones with its runtime_dir."""
         try:
             paths = [f"{self.base}/{entry}" for entry in os.listdir(self.base)] if self.base else []
         except OSError:
             return []
-        return [path for path in paths if _GROUP.fullmatch(path)]
+        # Another daemon may have its groups beside ours: in one session of a user, in one container.
+        ours = cgroups.WORKER + self._ours
+        return [path for path in paths if _GROUP.fullmatch(path) and os.path.basename(path).startswith(ours)]
 
 
 def _remove(group: Cgroup) -> None:

@@ -11,7 +11,6 @@ import msgspec
 
 from linodmgr import birth, strangers
 from linodmgr.core.states import Remedy
-from linodmgr.daemon import kin
 from linodmgr.daemon.cgroup import Cgroup
 from linodmgr.daemon.spawning import SpawnError, failure
 from linodmgr.daemon.stored import store
@@ -52,7 +51,12 @@ class Locks:
                     raise _in_the_way(pids)
         except OSError as error:
             raise failure(f"lock {project!r}", error) from error
-        if pids := _recorded(lock):
+        try:
+            pids = _recorded(lock)
+        except OSError as error:
+            os.close(lock)
+            raise failure(f"find out who has the lock of {project!r}", error) from error
+        if pids:
             os.close(lock)
             raise _in_the_way(pids)
         self._seen.pop(path, None)
@@ -81,6 +85,8 @@ class Locks:
             return ()
         try:
             return _recorded(lock)
+        except OSError:
+            return ()
         finally:
             os.close(lock)
 
@@ -111,17 +117,18 @@ def _locked(path: Path) -> int | None:
 
 
 def _recorded(lock: int) -> tuple[int, ...]:
-    """Return who lives of those that a lock file tells of: its main process, else who is in its group."""
+    """Return who lives of those that a lock file tells of: its main process, else who is in its group.
+
+    Raises OSError if nobody can tell.
+    """
+    text = os.pread(lock, HOLDER_LIMIT, 0)
     try:
-        pid, born, boot, cgroup = (
-            os.fsdecode(os.pread(lock, HOLDER_LIMIT, 0)).removesuffix("\n").split(" ", 3)
-        )
-        found = kin.look(int(pid))
+        pid, born, boot, cgroup = os.fsdecode(text).removesuffix("\n").split(" ", 3)
         if boot != birth.boot():
             return ()
-        if found is not None and found.started == int(born) and not found.is_dead:
-            return (found.pid,)
-    except (ValueError, OSError):  # it is new, or nobody could write into it
+        if birth.lives(int(pid), int(born)):
+            return (int(pid),)
+    except ValueError:  # it is new, or nobody could write into it
         return ()
     group = Cgroup(cgroup)
     return () if not cgroup.startswith("/") or group.is_empty() else tuple(group.pids())

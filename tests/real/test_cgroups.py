@@ -1,6 +1,7 @@
 """Control groups of this host: where they are made, how they end, and which are never touched."""
 
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from linodmgr import cgroups
+from linodmgr import birth, cgroups
 from linodmgr.core.site import Site
 from linodmgr.daemon.cgroup import Cgroup, Emptying
 from linodmgr.daemon.contain import Contain
@@ -133,6 +134,45 @@ def test_what_an_earlier_daemon_left_in_a_group_is_named_and_ended(
         wanted.kill()
         wanted.wait()
         thread.do(contain.close)
+
+
+def test_groups_of_another_daemon_in_the_same_place_are_left_alone(base: str) -> None:
+    ours, others = Contain(base, Path("/ours")), Contain(base, Path("/others"))
+    full, empty = others.room(SITE), others.room(SITE)
+    with loop_thread() as thread, subprocess.Popen(["sleep", "1000"]) as worker:
+        full.take(worker.pid)
+
+        thread.do(ours.clear, set())
+        thread.do(ours.close)
+
+        assert os.path.exists(empty.cgroup)
+        assert worker.poll() is None
+        full.kill()
+        assert worker.wait(timeout=10) == -9
+        full.close()
+        empty.close()
+
+
+def test_who_cannot_be_asked_is_not_taken_for_dead(base: str) -> None:
+    room = Contain(base, Path("/")).room(SITE)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with subprocess.Popen(["sleep", "1000"]) as worker:
+        room.take(worker.pid)
+        born = birth.born(worker.pid)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))  # the standard streams are open
+        try:
+            is_empty = room.is_empty()
+            with pytest.raises(OSError, match="Too many open files"):
+                birth.lives(worker.pid, born)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        assert not is_empty
+        assert birth.lives(worker.pid, born)
+        room.kill()
+        worker.wait()
+        assert not birth.lives(worker.pid, born)
+        assert room.is_empty()
+        room.close()
 
 
 @pytest.mark.parametrize("controller", CONTROLLERS[:1])
