@@ -123,6 +123,13 @@ def _same(directory: str) -> set[object]:
     return {os.path.realpath(directory), (status.st_dev, status.st_ino)}
 
 
+def _is_a_link(draft: Draft) -> bool:
+    try:
+        return os.path.realpath(draft.directory) != os.path.normpath(draft.directory)
+    except (OSError, ValueError):
+        return True
+
+
 def name_all(drafts: Sequence[Draft]) -> None:
     """Give every draft a name that no other has; a later one with a name or directory in use is blamed."""
     names: dict[str, Draft] = {}
@@ -134,6 +141,8 @@ def name_all(drafts: Sequence[Draft]) -> None:
         elif name:
             names[name] = draft
             draft.name = name
+    # Who puts a link to somebody else's directory in the place of their own must not come first.
+    for draft in sorted(drafts, key=_is_a_link):
         same = _same(draft.directory)
         taken = next((directories[key] for key in same if key in directories), None)
         if taken is not None:

@@ -53,6 +53,25 @@ def find(directories: Mapping[tuple[int, int], str], ours: Collection[int]) -> d
     return found
 
 
+def concerns(stranger: Stranger, uid: int, gid: int, directory: str) -> bool:
+    """Whether a stranger may run the jobs of a site with this user, group and project directory.
+
+    Root may, the site's user, the owner of the directory, and whoever is in the group of one of them. Others
+    have no business there: a process that only looks like a linod must not keep the site from running.
+    """
+    try:
+        place = os.stat(directory)
+    except OSError:
+        return True
+    if stranger.uid in (0, uid, place.st_uid):
+        return True
+    lines = _read(stranger.pid, "status").splitlines()
+    groups = {
+        int(word) for line in lines if line.startswith((b"Gid:", b"Groups:")) for word in line.split()[1:]
+    }
+    return not groups.isdisjoint((gid, place.st_gid))
+
+
 def is_linod(arguments: list[bytes]) -> bool:
     """Tell whether this command line runs the jobs of a site, rather than lists them or edits a file.
 

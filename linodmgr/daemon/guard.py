@@ -47,11 +47,26 @@ class Guard:
         found_by_name = strangers.find(directories, ours)
         if not found_by_name:
             return
+        self._leave_out(found_by_name, sites)
         holders = self._holders([site.directory for site in sites if site.name in found_by_name])
         for name, found in found_by_name.items():
             if lockless := [stranger for stranger in found if stranger.pid not in holders]:
                 self._found[name] = lockless
                 log.warning("%s: another linod runs for this directory: %s", name, _words(lockless))
+
+    @staticmethod
+    def _leave_out(found: dict[str, list[strangers.Stranger]], sites: Iterable[Site]) -> None:
+        """Do not mind those who have nothing to do with the site that they look like."""
+        for site in sites:
+            if who := site.identity:
+                several = found.get(site.name, [])
+                concerned = [
+                    one for one in several if strangers.concerns(one, who.uid, who.gid, site.directory)
+                ]
+                if len(concerned) < len(several):
+                    others = _words([one for one in several if one not in concerned])
+                    log.warning("%s: a process of another user looks like a linod: %s", site.name, others)
+                    found[site.name] = concerned
 
     def obstacle(self, site: Site, ours: Callable[[], Collection[int]]) -> str:
         """Return why ``site`` must not start now, empty if nothing is in the way."""

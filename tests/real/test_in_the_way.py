@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import pwd
 import re
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from tests.eventually import eventually
 from tests.real.asking import pid_of, sites, stop, until
 from tests.real.checked import foreign_linod, held_by
 from tests.real.daemon_fixture import Daemon
+from tests.real.lino_sites import public_python
 from tests.real.worker_sites import make_worker, site
 
 SUPERVISOR = """\
@@ -97,6 +99,26 @@ def test_a_stranger_that_came_while_a_site_was_stopped_is_seen_at_its_start(
 
     with started([sys.executable, "manage.py", "linod"], one) as stranger:
         assert held_by(stranger.pid) in daemon.cli("start", "one", code=1).stdout
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("is_of_its_group", [False, True])
+def test_only_who_has_business_there_is_in_the_way(
+    daemon: Daemon, one: Path, user: pwd.struct_passwd, is_of_its_group: bool
+) -> None:
+    daemon.configure(site(one))
+    with subprocess.Popen(
+        [public_python(), "-c", "import time; time.sleep(1000)", f"{one}/manage.py", "linod"],
+        cwd="/",
+        user=user.pw_uid,
+        group=user.pw_gid,
+        extra_groups=[one.stat().st_gid] if is_of_its_group else [],
+    ) as process:
+        daemon.start()
+        until(daemon, "one", "BLOCKED" if is_of_its_group else "RUNNING")
+        assert f"pid {process.pid} (" in daemon.said()
+        assert f"pid {process.pid} (" in daemon.cli("check", code=None).stdout
+        process.kill()
 
 
 def test_who_only_lists_the_jobs_is_in_nobodys_way(daemon: Daemon, one: Path) -> None:

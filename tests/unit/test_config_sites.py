@@ -60,10 +60,13 @@ def test_the_later_of_two_sites_with_one_name_is_blocked(tmp_path: Path) -> None
     ]
 
 
-def test_the_later_of_two_sites_with_one_directory_is_blocked(tmp_path: Path) -> None:
+@pytest.mark.parametrize("names", [("noi", "link"), ("link", "noi")])
+def test_of_two_sites_with_one_directory_that_is_blocked_whose_is_a_link(
+    tmp_path: Path, names: tuple[str, str]
+) -> None:
     project = _project(tmp_path / "noi")
     (tmp_path / "link").symlink_to(project)
-    text = f'{USER}[[site]]\ndirectory = "noi"\n[[site]]\ndirectory = "link"'
+    text = USER + "".join(f'[[site]]\ndirectory = "{name}"\n' for name in names)
     path = write(tmp_path, text)
 
     assert told(path) == [f"site.link.directory: '{tmp_path}/link' is already the directory of site.noi"]
