@@ -12,7 +12,7 @@ from linodmgr import launch
 from linodmgr.birth import boot
 from linodmgr.core.site import Site
 from linodmgr.core.states import Remedy
-from linodmgr.daemon import kin
+from linodmgr.daemon import kin, stop_signal
 from linodmgr.daemon.contain import Contain, Room
 from linodmgr.daemon.ends import Ends
 from linodmgr.daemon.keep import Locks
@@ -165,7 +165,9 @@ class LinuxProcesses:
         """Send the stop signal to the main process only: what a job started may finish."""
         if start := self._ends.starts.get(pid):
             start.is_asked = True
-            _send(start, start.stop_signal)
+            if not start.is_over:
+                with contextlib.suppress(ProcessLookupError):
+                    stop_signal.send(start.pid, start.pidfd, start.stop_signal)
 
     def kill(self, pid: int) -> None:
         """Send SIGKILL to the worker and to all that it has started."""
@@ -173,7 +175,9 @@ class LinuxProcesses:
             start.is_asked = start.is_killed = True
             if start.room.cgroup or not start.is_over:
                 start.room.kill()
-            _send(start, signal.SIGKILL)
+            if not start.is_over:
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(start.pidfd, signal.SIGKILL)
 
     def room_of(self, pid: int) -> Room:
         """Return where a worker lives, until its end has been told. Raises KeyError."""
@@ -217,10 +221,3 @@ class LinuxProcesses:
                 self._records.write(start.live)
         except OSError as error:  # its lock still keeps the site from running twice
             log.warning("%s: cannot record its worker: %s", site.name, error)
-
-
-def _send(start: Start, number: int) -> None:
-    """Send a signal to the main process, if it is still that."""
-    if not start.is_over:
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(start.pidfd, number)

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import schedule
 
+from linodmgr.daemon import stop_signal
 from linodmgr.launch import lay_out
 from linodmgr.protocol import encode
 from linodmgr.runner_protocol import Go, Hello, Past, PastJob, Report, Word, decode_report
@@ -110,8 +111,12 @@ class Runner:
         eventually(lambda: words in self.text(), f"{words!r} printed, there is {self.text()!r}", 60)
 
     def stop(self, number: int = signal.SIGTERM) -> None:
-        """Send the stop signal to the main process."""
-        self.process.send_signal(number)
+        """Send the stop signal to the main process, as the daemon does."""
+        pidfd = os.pidfd_open(self.process.pid)
+        try:
+            stop_signal.send(self.process.pid, pidfd, number)
+        finally:
+            os.close(pidfd)
 
     def ends(self) -> int:
         """Wait for the end and return the exit status; then all that was said is in ``said``."""

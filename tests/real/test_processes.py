@@ -4,6 +4,7 @@ import contextlib
 import gc
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,21 @@ from tests.eventually import eventually
 from tests.real.loop_thread import loop_thread
 from tests.real.process_worlds import GOES_ON, HAS_A_CHILD, IS_DEAF, Linux, Played, World
 
+HAS_A_HANDLER = f"""\
+exec {sys.executable} -c '
+import signal
+
+signal.signal(signal.SIGTERM, print)
+while True:
+    signal.pause()
+'"""
+WAITS_IN_A_THREAD = f"""\
+exec {sys.executable} -c '
+import os, signal, threading
+
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+threading.Thread(target=lambda: os._exit(signal.sigwait([signal.SIGTERM]) and 3)).start()
+'"""
 PROBLEM = "umask: must be octal digits"
 
 
@@ -240,3 +256,34 @@ def links(pid: int, count: int) -> dict[str, str]:
         with contextlib.suppress(FileNotFoundError):
             found[entry.name] = os.readlink(entry)
     return found if len(found) == count else {}
+
+
+def test_the_stop_signal_is_for_the_main_thread(linux: Linux) -> None:
+    pid = linux.spawn("one", HAS_A_HANDLER)
+    eventually(lambda: has(pid, "SigCgt"), "it has a handler")
+    os.kill(pid, signal.SIGSTOP)  # what comes stays where it can be seen
+    eventually(lambda: status(pid)["State"].startswith("T"), "it is stopped")
+
+    linux.terminate(pid)
+
+    assert has(pid, "SigPnd")
+    assert not has(pid, "ShdPnd"), "any thread might take it, and Python not hear of it"
+    os.kill(pid, signal.SIGCONT)
+
+
+def test_the_stop_signal_is_for_the_thread_that_waits_for_it(linux: Linux) -> None:
+    pid = linux.spawn("one", WAITS_IN_A_THREAD)
+    eventually(lambda: has(pid, "SigBlk"), "its main thread blocks the signal")
+
+    linux.terminate(pid)
+
+    assert eventually(lambda: linux.exits, "its end is told") == [(pid, 3)]
+
+
+def has(pid: int, field: str) -> bool:
+    """Whether SIGTERM is among those that proc_pid_status(5) tells of the main thread in ``field``."""
+    return bool(int(status(pid)[field], 16) & 1 << (signal.SIGTERM - 1))
+
+
+def status(pid: int) -> dict[str, str]:
+    return dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
