@@ -8,11 +8,13 @@ import signal
 import sys
 import threading
 import traceback
+from _thread import allocate_lock, start_new_thread
 from types import FrameType, TracebackType
 from typing import Any, Callable, Dict, NoReturn, Optional, Set, Type
 
 BY_FLAG = "a flag"  # a loop that somebody's handler of the stop signal may end by setting a flag
 BY_EXIT = "an exception"  # a loop that looks at no flag
+BETWEEN_CALLS = 0.1  # seconds
 
 
 class Stop:
@@ -28,6 +30,10 @@ class Stop:
         self._jobs: Dict[object, None] = {}  # those that run, in whatever thread
         self._loop = ""  # how the site's loop can be ended; empty: none has begun
         self._handled = False
+        self._calls_main = False
+        self._goes_on = False  # the main thread has heard the signal, and no job runs
+        self._until_it_goes_on = allocate_lock()
+        self._until_it_goes_on.acquire()
         self._rounds_left = 0
         self._over = False
         self._masks: Dict[int, Set[int]] = {}  # of signals, per thread that forks just now
@@ -70,8 +76,8 @@ class Stop:
             return
         if threading.current_thread() is threading.main_thread():
             self._finish(None)
-        else:
-            signal.pthread_kill(threading.main_thread().ident or 0, self._number)
+        elif not self._goes_on:
+            self._call_main()
 
     def round(self) -> None:
         """Know that the loop goes round; one that goes on after a stop is ended, in the main thread."""
@@ -111,6 +117,9 @@ class Stop:
         self.requested = True
         if self._jobs:
             return
+        if not self._goes_on:
+            self._goes_on = True
+            self._until_it_goes_on.release()
         if not self._over:
             self._finish(frame)
             return
@@ -118,6 +127,21 @@ class Stop:
         with contextlib.suppress(SystemExit):
             self._finish(frame)
         self.leave(0)
+
+    def _call_main(self) -> None:
+        """Let the main thread go on with the stop.
+
+        Once is not enough: a signal that comes just before it begins to wait is heard after that only.
+        """
+        signal.pthread_kill(threading.main_thread().ident or 0, self._number)
+        if not self._calls_main:
+            self._calls_main = True
+            with contextlib.suppress(RuntimeError):  # there can be no more threads
+                start_new_thread(self._call_main_on, ())
+
+    def _call_main_on(self) -> None:
+        while not self._until_it_goes_on.acquire(timeout=BETWEEN_CALLS):
+            signal.pthread_kill(threading.main_thread().ident or 0, self._number)
 
     def _finish(self, frame: Optional[FrameType]) -> None:
         """Let the site end in its own way, else end it. No job runs; this is the main thread."""

@@ -1,5 +1,6 @@
 """The hooks on Lino's task runner, on something of its shape that starts at once."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,17 @@ thread.start()
 thread.join()
 """
 )
+# Nor does a signal wake it that another thread takes.
+UNHEARD = """\
+signal.signal(signal.SIGWINCH, lambda *_: print("has heard"))
+kill = signal.pthread_kill
+left = [1, 2, 3]
+def unheard(thread, number):
+    kill(threading.get_ident() if left else thread, number)
+    if left:
+        print("unheard", left.pop())
+signal.pthread_kill = unheard
+"""
 NO_HANDLER = IN_MAIN.replace("signal.signal(signal.SIGTERM, end)", "")
 
 COMMAND = """\
@@ -160,6 +172,23 @@ def test_a_task_is_finished_and_written_and_no_other_is_begun(main: str, runtime
         stop_during_a_task(runner, runtime)
 
     assert runner.text() == "Slow begins\nSlow is written\nthe handler is called\nat exit\n"
+
+
+def test_a_main_thread_that_has_not_heard_that_the_task_is_over_is_told_again(runtime: Path) -> None:
+    lino_in(runtime)
+    (runtime / "manage.py").write_text(IN_THREAD.replace("def run():", UNHEARD + "\ndef run():"))
+
+    with started(runtime, runtime, ["works"]) as runner:
+        runner.begin()
+        runner.prints("Slow begins\n")
+        runner.stop()
+        runner.stop(signal.SIGWINCH)  # the handlers of both are called in this order
+        runner.prints("has heard\n")
+        (runtime / "finish").touch()
+        assert runner.ends() == 0, runner.text()
+
+    assert runner.text().startswith("Slow begins\nhas heard\nSlow is written\nunheard 3\n")
+    assert runner.text().endswith("unheard 1\nthe handler is called\nat exit\n")
 
 
 def test_a_task_runner_without_a_handler_is_ended(runtime: Path) -> None:
