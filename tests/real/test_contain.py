@@ -37,6 +37,7 @@ def contained(daemon: Daemon, request: pytest.FixtureRequest) -> Daemon:
 def family(daemon: Daemon, kind: str, **keys: object) -> str:
     """Return the [[site]] of a worker whose family is of this kind."""
     make_worker(daemon.home / kind, "family")
+    keys["log_max_bytes"] = 1_000_000_000  # one that says much shall not hide that it is ready
     return site(daemon.home / kind, environment={"FAMILY": kind}, backoff_max=0.1, **keys)
 
 
