@@ -1,8 +1,8 @@
-"""A process kept ready to become a worker of another user: a restart need not wait for a fork of the daemon.
+"""A process kept ready to become a worker of another user. There is at most one; who finds none has one made.
 
-To change the user, Popen has to fork, and the kernel then copies what it knows of the
-daemon's memory. A small process that waits only has to execute. There is at most one; whoever finds
-none is forked as ever.
+Popen is nothing for a change of user: it waits without end until its child has executed. By then
+the child is the user's, who may stop it, or hold up the opening of what it executes. And it has to
+fork, for which the kernel copies what it knows of the daemon's memory: this one only has to execute.
 """
 
 import asyncio
@@ -20,7 +20,9 @@ import msgspec
 from linodmgr.daemon.contain import Room
 from linodmgr.launch import SPARE, Launch
 
-ANSWER_WITHIN = 5.0  # seconds that it may take to execute; it takes less than a thousandth
+ANSWER_WITHIN = 5.0  # seconds, while it is root's: it may just have been made
+EXECUTE_WITHIN = 0.2  # seconds, while it is the user's; it takes less than a thousandth
+END_WITHIN = 0.2  # seconds, after SIGKILL
 AGAIN_AFTER = 0.5  # seconds until the next one is made, so that nobody's restart has to wait for it
 
 
@@ -37,29 +39,33 @@ class Spare:
         self._again: asyncio.TimerHandle | None = None
         self._closed = False
 
-    def become(self, start: Launch, output: int, lock: int, room: Room) -> "subprocess.Popen[bytes] | None":
-        """Return the process, now the worker that ``start`` describes; None if there is none to take.
+    def become(self, start: Launch, output: int, lock: int, room: Room) -> "subprocess.Popen[bytes]":
+        """Return the process, now the worker that ``start`` describes, or about to be: its user may delay it.
 
-        It is in ``room`` before it executes anything.
+        It is in ``room`` and has the lock before it executes anything.
 
-        Raises OSError like Popen if it could not be executed. In either case the next one is made soon.
+        Raises OSError like Popen if it could not be executed, with EAGAIN if nobody was there to do it.
+        In either case the next one is made soon.
         """
+        if self._process is None:
+            try:
+                self._make()
+            except OSError as error:
+                raise OSError(errno.EAGAIN, f"cannot run {sys.executable}: {error.strerror}") from error
         process, line = self._take()
         self._prepare_soon()
-        if process is None or line is None:
-            return None
+        assert process is not None
+        assert line is not None
         with line:
             try:
                 if room.pid != process.pid:
                     room.take(process.pid)
                 code = _tell(line, _order(start, lock), [output, lock])
-            except OSError:  # it was ended by somebody, or does not answer
-                process.kill()
-                process.wait()
-                room.pid = 0
-                return None
+            except OSError as error:  # it was ended by somebody, or does not answer
+                _end(process)
+                raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from error
         if code:
-            process.wait()
+            _end(process)
             raise OSError(code, os.strerror(code))
         return process
 
@@ -95,9 +101,19 @@ class Spare:
         self._again = None
         if self._process is not None or self._closed:
             return
+        try:
+            process = self._make()
+        except OSError:  # scarce resources: workers come first
+            return
+        self._room = self._make_room()
+        with contextlib.suppress(OSError):  # it has ended, which will be seen
+            self._room.take(process.pid)
+
+    def _make(self) -> "subprocess.Popen[bytes]":
+        """Return the process, of which there was none. Raises OSError."""
         ours, its = socket.socketpair()
         try:
-            self._process = subprocess.Popen(
+            process = subprocess.Popen(
                 [sys.executable, "-I", "-S", "-B", self._program, str(its.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -107,18 +123,16 @@ class Spare:
                 start_new_session=True,
                 pass_fds=[its.fileno()],
             )
-        except OSError:  # scarce resources: workers come first, and can do without
+        except OSError:
             ours.close()
-            return
+            raise
         finally:
             its.close()
-        self._ours.add(self._process.pid)
-        self._room = self._make_room()
-        with contextlib.suppress(OSError):  # it has ended, which will be seen
-            self._room.take(self._process.pid)
-        self._line = ours
+        self._ours.add(process.pid)
+        self._process, self._line = process, ours
         # It says nothing before it is asked: what can be read is its end.
         asyncio.get_running_loop().add_reader(ours, self._end)
+        return process
 
     def _take(self) -> "tuple[subprocess.Popen[bytes] | None, socket.socket | None]":
         process, line = self._process, self._line
@@ -134,8 +148,7 @@ class Spare:
         if line is not None:
             line.close()
         if process is not None:
-            process.kill()
-            process.wait()
+            _end(process)
         if room := self.lend():
             room.close()
 
@@ -158,15 +171,26 @@ def _order(start: Launch, lock: int) -> bytes:
     return msgspec.json.encode(order)
 
 
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """Kill what is no worker; whom that does not end at once, whoever reaps orphans will see."""
+    process.kill()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(END_WITHIN)
+
+
 def _tell(line: socket.socket, order: bytes, descriptors: list[int]) -> int:
-    """Return 0 once the order was carried out, else the errno that it failed with. Raises OSError."""
+    """Return 0 once the order was carried out, or the user holds it up; else the errno that it failed with.
+
+    Raises OSError.
+    """
     line.settimeout(ANSWER_WITHIN)
     socket.send_fds(line, [len(order).to_bytes(4, "big")], descriptors)
     line.sendall(order)
     answer = b""
-    with contextlib.suppress(ConnectionResetError):
+    with contextlib.suppress(ConnectionResetError, TimeoutError):
         while more := line.recv(16):
             answer += more
+            line.settimeout(EXECUTE_WITHIN)
     if answer == b"go":  # its last word; then the line closes because it executes
         return 0
     if answer.startswith(b"go "):

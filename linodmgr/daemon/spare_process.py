@@ -1,7 +1,8 @@
 """Waits on the socket whose number is its argument; then becomes what it is told there, as another user.
 
 A program of its own, run by the daemon's Python as root: standard library only, and little of that.
-It answers "go" before it executes, and "go ERRNO" if that fails.
+It answers "go" before it changes the user and executes, and "go ERRNO" if that fails; if nobody listens
+any more, because the user has held it up, its output has the reason.
 """
 
 import fcntl
@@ -11,6 +12,8 @@ import signal
 import socket
 import sys
 from typing import Any
+
+NOT_EXECUTED = 127  # as a shell says it
 
 
 def main() -> None:
@@ -30,7 +33,11 @@ def main() -> None:
     try:
         _become(order)
     except OSError as error:
-        line.sendall(b" %d" % (error.errno or 0))
+        try:
+            line.sendall(b" %d" % (error.errno or 0), socket.MSG_NOSIGNAL)
+        except OSError:
+            os.write(2, f"cannot execute {order['arguments'][0]!r}: {error.strerror}\n".encode("latin-1"))
+        os._exit(NOT_EXECUTED)
 
 
 def _place(line: socket.socket, output: int, lock: int, wanted: int) -> socket.socket:
@@ -54,7 +61,8 @@ def _become(order: Any) -> None:
     environment = {
         name.encode("latin-1"): value.encode("latin-1") for name, value in order["environment"].items()
     }
-    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, its children must not
+    # Python ignores two of them, its children must not; the third would not end who is held up.
+    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
     os.umask(order["umask"])
     os.setgroups(order["groups"])

@@ -1,4 +1,4 @@
-"""Makes the process of a worker: Popen, or the spare process where the user differs from ours."""
+"""Makes the process of a worker: with Popen, or out of the spare process where the user differs from ours."""
 
 import contextlib
 import errno
@@ -38,8 +38,8 @@ class Spawner:
         start = launch.worker(site, self.runner_dir, self._report, lock, self._open_files, marks)
         output = self._logs.open(site)
         try:
-            if "user" in start.identity and (child := self._spare.become(start, output, lock, room)):
-                return child
+            if "user" in start.identity:
+                return self._spare.become(start, output, lock, room)
             child = subprocess.Popen(
                 **start.keywords(), stdin=subprocess.DEVNULL, stdout=output, stderr=output, pass_fds=(lock,)
             )

@@ -64,10 +64,15 @@ class Stage:
         identity = {"user": 65534, "group": 65534, "extra_groups": [65534, 100], "umask": 0o027}
         return Launch(arguments, {"AT": str(self.place), "ODD": "a\udcff\n=b"}, identity)
 
-    def take(self, start: Launch) -> "subprocess.Popen[bytes] | None":
+    def take(self, start: Launch) -> "subprocess.Popen[bytes]":
         """Return what became of the spare process."""
         with open(self.place / "output", "ab") as output, open(self.place / "lock", "ab") as lock:
             return self.thread.do(self.spare.become, start, output.fileno(), lock.fileno(), self.room)
+
+    def one_waits(self) -> int:
+        """Let a process wait, and return its pid."""
+        self.thread.do(self.spare._prepare)
+        return self.waiting()
 
     def waiting(self) -> int:
         """Return the pid of the spare process, which there will be."""
@@ -114,10 +119,8 @@ def test_what_becomes_of_it_is_what_popen_would_have_made(stage: Stage) -> None:
     expected = stage.seen()
     ended(by_popen)
 
-    assert stage.take(start) is None  # nobody waits yet
-    pid = stage.waiting()
+    pid = stage.one_waits()
     child = stage.take(start)
-    assert child is not None
     assert child.pid == pid
     assert stage.seen() == expected
     assert expected["umask"] == 0o027
@@ -127,8 +130,7 @@ def test_what_becomes_of_it_is_what_popen_would_have_made(stage: Stage) -> None:
 
 
 def test_a_program_that_is_missing_is_told_as_popen_tells_it(stage: Stage) -> None:
-    stage.take(stage.start())
-    stage.waiting()
+    stage.one_waits()
 
     with pytest.raises(FileNotFoundError) as caught:
         stage.take(stage.start("/nonexistent"))
@@ -137,24 +139,39 @@ def test_a_program_that_is_missing_is_told_as_popen_tells_it(stage: Stage) -> No
 
 
 def test_another_one_waits_soon_after_one_was_taken(stage: Stage) -> None:
-    stage.take(stage.start())
-    first = stage.waiting()
+    first = stage.one_waits()
     child = stage.take(stage.start())
-    assert child is not None
 
     second = stage.waiting()
 
+    assert child.pid == first
     assert second != first
     ended(child)
 
 
+def test_where_nobody_waits_one_is_made(stage: Stage) -> None:
+    stage.thread.do(stage.spare.rest)
+
+    child = stage.take(stage.start())
+
+    assert stage.seen()["uid"] == [65534] * 3
+    ended(child)
+
+
 def test_one_that_somebody_killed_is_reaped_and_keeps_nobody_from_starting(stage: Stage) -> None:
-    stage.take(stage.start())
-    pid = stage.waiting()
+    pid = stage.one_waits()
     os.kill(pid, signal.SIGKILL)
     eventually(lambda: not psutil.pid_exists(pid), "it was reaped")
 
-    assert stage.take(stage.start()) is None
+    ended(stage.take(stage.start()))
+
+
+def test_one_that_ends_instead_of_becoming_anybody_is_a_start_to_try_again(stage: Stage) -> None:
+    (stage.place / "ends.py").touch()
+    stage.spare._program = stage.place / "ends.py"
+
+    with pytest.raises(BlockingIOError):
+        stage.take(stage.start())
 
 
 def test_a_worker_of_another_user_starts_again_out_of_the_spare_process(

@@ -1,0 +1,87 @@
+"""A site's user may hold up the worker before it executes, and nobody but that site has to wait."""
+
+import pwd
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.eventually import eventually
+from tests.real.daemon_fixture import Daemon
+from tests.real.holders import held
+from tests.real.worker_sites import site
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture
+def python(daemon: Daemon, runtime: Path, user: pwd.struct_passwd) -> Path:
+    """The program of ``noi``, a site of ``user`` which is stopped as yet, as ``mib`` is, a site of ours."""
+    for name in ("noi", "mib"):
+        program = runtime / name / "env" / "bin" / "python"
+        program.parent.mkdir(parents=True)
+        (runtime / name / "manage.py").touch()
+        program.write_text("#!/bin/sh\nexec sleep 100000\n")
+        program.chmod(0o755)
+    daemon.configure(
+        site(runtime / "noi", user=user.pw_name, settle=0.1, stop_timeout=0.2)
+        + site(runtime / "mib", settle=0.1)
+    )
+    daemon.start()
+    for name in ("noi", "mib"):
+        daemon.until(name, "RUNNING")
+    daemon.cli("stop", "--now")
+    return runtime / "noi" / "env" / "bin" / "python"
+
+
+def has_executed(daemon: Daemon) -> bool:
+    """Whether the process of ``noi`` is what its user has made it."""
+    return not psutil.Process(daemon.site("noi")["pid"]).cmdline()[-2].endswith("spare_process.py")
+
+
+def test_a_lease_on_its_python_holds_up_that_site_alone(
+    daemon: Daemon, python: Path, user: pwd.struct_passwd
+) -> None:
+    with held(python, user.pw_uid) as holder:
+        daemon.cli("start", "noi")
+        holder.says("somebody waits")
+        daemon.cli("start", "mib")
+
+        assert daemon.until("mib", "RUNNING")
+        assert not has_executed(daemon)
+        holder.let_go()
+
+        eventually(lambda: has_executed(daemon), "it executes")
+        daemon.until("noi", "RUNNING")
+
+
+def test_a_worker_that_was_stopped_before_it_executes_holds_up_that_site_alone(
+    daemon: Daemon, python: Path, user: pwd.struct_passwd
+) -> None:
+    with held(python, user.pw_uid, "stop") as holder:
+        daemon.cli("start", "noi")
+        holder.says("somebody waits")
+        daemon.cli("start", "mib")
+
+        assert daemon.until("mib", "RUNNING")
+        assert not has_executed(daemon)
+        assert psutil.Process(daemon.site("noi")["pid"]).status() == psutil.STATUS_STOPPED
+        holder.let_go()
+        daemon.cli("stop", "noi")
+
+        assert daemon.site("noi")["state"] == "STOPPED"
+
+
+def test_what_is_held_up_and_cannot_be_executed_then_says_so_in_the_log(
+    daemon: Daemon, python: Path, user: pwd.struct_passwd
+) -> None:
+    python.write_bytes(b"\0")
+    with held(python, user.pw_uid) as holder:
+        daemon.cli("start", "noi")
+        holder.says("somebody waits")
+        eventually(lambda: daemon.site("noi")["pid"], "it was started")
+        holder.let_go()
+
+    words = f"cannot execute '{python}': Exec format error\n"
+    eventually(lambda: words in daemon.log("noi"), "the reason is in the log")
+    daemon.cli("stop", "--now", "noi")
