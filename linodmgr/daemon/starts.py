@@ -60,9 +60,12 @@ class Start:
         return seen.si_status if seen.si_code == os.CLD_EXITED else -seen.si_status
 
     def reap(self) -> None:
-        """Let the pid of the main process, a zombie, go."""
+        """Let the pid of the main process, a zombie, go.
+
+        One that somebody traces is kept by the tracer, and then seen by whoever reaps orphans.
+        """
         if self.process is not None:
-            self.process.wait()
+            self.process.poll()
         elif self.is_ours:
             with contextlib.suppress(ChildProcessError):
-                os.waitpid(self.pid, 0)
+                os.waitpid(self.pid, os.WNOHANG)

@@ -20,6 +20,13 @@ if sys.argv[2] == "stop":
 print("somebody waits", flush=True)
 sys.stdin.read()
 """
+TRACER = """
+import ctypes, sys
+PTRACE_SEIZE = 0x4206
+assert ctypes.CDLL(None).ptrace(PTRACE_SEIZE, int(sys.argv[1]), None, None) == 0
+print("traces it", flush=True)
+sys.stdin.read()
+"""
 
 
 class Holder:
@@ -57,5 +64,18 @@ def held(path: Path, uid: int, then: str = "") -> Iterator[Holder]:
             holder = Holder(process)
             holder.says("has it")
             yield holder
+        finally:
+            process.kill()
+
+
+@contextmanager
+def traced(pid: int) -> Iterator[None]:
+    """Have somebody trace a process who does not care when it ends: its parent cannot reap it."""
+    with subprocess.Popen(
+        [PYTHON, "-c", TRACER, str(pid)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            Holder(process).says("traces it")
+            yield
         finally:
             process.kill()

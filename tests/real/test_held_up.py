@@ -1,6 +1,8 @@
 """A site's user may hold up the worker before it executes, and nobody but that site has to wait."""
 
+import os
 import pwd
+import signal
 from pathlib import Path
 
 import psutil
@@ -8,7 +10,7 @@ import pytest
 
 from tests.eventually import eventually
 from tests.real.daemon_fixture import Daemon
-from tests.real.holders import held
+from tests.real.holders import held, traced
 from tests.real.worker_sites import site
 
 pytestmark = pytest.mark.root
@@ -85,3 +87,16 @@ def test_what_is_held_up_and_cannot_be_executed_then_says_so_in_the_log(
     words = f"cannot execute '{python}': Exec format error\n"
     eventually(lambda: words in daemon.log("noi"), "the reason is in the log")
     daemon.cli("stop", "--now", "noi")
+
+
+@pytest.mark.usefixtures("python")
+def test_a_worker_whose_end_its_tracer_keeps_to_itself_holds_up_nobody(daemon: Daemon) -> None:
+    daemon.cli("start", "noi")
+    pid = daemon.until("noi", "RUNNING")["pid"]
+    with traced(pid):
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda: daemon.site("noi")["pid"] not in (None, pid), "it was started again")
+
+        assert psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+    eventually(lambda: not psutil.pid_exists(pid), "it was reaped")
