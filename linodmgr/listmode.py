@@ -3,13 +3,14 @@
 import os
 import selectors
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from linodmgr import launch
+from linodmgr import becoming, launch
 from linodmgr.core.site import Site
 from linodmgr.errors import LinodmgrError
 
@@ -17,6 +18,7 @@ CHUNK = 64 * 1024  # bytes
 PIECES_LEFT = 1 << 5  # a pipe holds 1 MiB at most, unless someone goes on writing
 WORDS_KEPT = 1000  # characters of what a site says last
 ERRORS_KEPT = 16 * 1024  # bytes of stderr, the last ones
+END_WITHIN = 1.0  # seconds, after SIGKILL
 
 
 class NoListing(LinodmgrError):
@@ -31,27 +33,28 @@ def print_of(
     ``time_limit`` is seconds; the process is also ended when descriptor ``cancelled`` becomes readable.
     ``ours`` has its pid as long as nobody else may wait for it.
     """
-    with _started(site, runner_dir, set() if ours is None else ours) as child:
+    with _started(site, runner_dir, set() if ours is None else ours) as (child, line):
         output = _Output(child)
         ended = output.collect(time_limit, cancelled)
         if not ended:
             raise NoListing(f"did not answer within {time_limit:g} s{output.last_words()}")
         _end_group(child)
-        status = child.wait()
+        status = child.poll()
         output.drain()
+        if line and (code := becoming.failure(line.recv(16))):
+            raise OSError(code, os.strerror(code))
+    if status is None:  # somebody traces it, and keeps that to himself
+        raise NoListing(f"ended, nobody saw how{output.last_words()}")
     if status != 0:
         raise NoListing(_end_in_words(status) + output.last_words())
     return output.text()
 
 
 @contextmanager
-def _started(site: Site, runner_dir: Path, ours: set[int]) -> Iterator[subprocess.Popen[bytes]]:
-    start = launch.listing(site, runner_dir).keywords()
-    python = start["args"][0]
+def _in_words(site: Site, python: str) -> Iterator[None]:
+    """Say what was wrong if ``python`` could not be executed."""
     try:
-        child = subprocess.Popen(
-            **start, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
+        yield
     except FileNotFoundError as error:
         if not os.path.lexists(site.directory):
             raise NoListing(f"cannot enter directory {site.directory!r}: {error.strerror}") from error
@@ -60,16 +63,37 @@ def _started(site: Site, runner_dir: Path, ours: set[int]) -> Iterator[subproces
         raise NoListing(f"no virtualenv: {python} does not exist") from error
     except OSError as error:
         raise NoListing(f"cannot run {python}: {error.strerror}") from error
-    ours.add(child.pid)
-    try:
-        with child:
-            try:
-                yield child
-            finally:
-                if child.returncode is None:
-                    _end_group(child)
-    finally:
-        ours.discard(child.pid)
+
+
+@contextmanager
+def _started(
+    site: Site, runner_dir: Path, ours: set[int]
+) -> "Iterator[tuple[subprocess.Popen[bytes], socket.socket | None]]":
+    """Yield the process; where its user is not ours, it is about to become it, and there is a line to it."""
+    start = launch.listing(site, runner_dir)
+    line = None
+    with _in_words(site, start.arguments[0]), ExitStack() as stack:
+        if "user" in start.identity:
+            child, line = becoming.make(runner_dir / launch.SPARE.name, subprocess.PIPE)
+            stack.enter_context(line)
+        else:
+            child = subprocess.Popen(
+                **start.keywords(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            )
+        ours.add(child.pid)
+        try:
+            if line:
+                becoming.tell(line, start, {})
+            yield child, line
+        finally:
+            if child.returncode is None:
+                _end_group(child)
+                with suppress(subprocess.TimeoutExpired):  # then it is an orphan
+                    child.wait(END_WITHIN)
+            for pipe in (child.stdout, child.stderr):
+                if pipe:
+                    pipe.close()
+            ours.discard(child.pid)
 
 
 def _end_group(child: subprocess.Popen[bytes]) -> None:

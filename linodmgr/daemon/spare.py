@@ -1,8 +1,7 @@
 """A process kept ready to become a worker of another user. There is at most one; who finds none has one made.
 
-Popen is nothing for a change of user: it waits without end until its child has executed. By then
-the child is the user's, who may stop it, or hold up the opening of what it executes. And it has to
-fork, for which the kernel copies what it knows of the daemon's memory: this one only has to execute.
+See linodmgr.becoming for why Popen is nothing for that. It would have to fork, too, for which the
+kernel copies what it knows of the daemon's memory: this one only has to execute.
 """
 
 import asyncio
@@ -15,8 +14,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
-
+from linodmgr import becoming
 from linodmgr.daemon.contain import Room
 from linodmgr.launch import SPARE, Launch
 
@@ -60,7 +58,9 @@ class Spare:
             try:
                 if room.pid != process.pid:
                     room.take(process.pid)
-                code = _tell(line, _order(start, lock), [output, lock])
+                line.settimeout(ANSWER_WITHIN)
+                becoming.tell(line, start, {1: output, 2: output, lock: lock})
+                code = becoming.failure(_answer(line))
             except OSError as error:  # it was ended by somebody, or does not answer
                 _end(process)
                 raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from error
@@ -111,27 +111,11 @@ class Spare:
 
     def _make(self) -> "subprocess.Popen[bytes]":
         """Return the process, of which there was none. Raises OSError."""
-        ours, its = socket.socketpair()
-        try:
-            process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-B", self._program, str(its.fileno())],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                cwd="/",
-                env={},
-                start_new_session=True,
-                pass_fds=[its.fileno()],
-            )
-        except OSError:
-            ours.close()
-            raise
-        finally:
-            its.close()
+        process, line = becoming.make(self._program)
         self._ours.add(process.pid)
-        self._process, self._line = process, ours
+        self._process, self._line = process, line
         # It says nothing before it is asked: what can be read is its end.
-        asyncio.get_running_loop().add_reader(ours, self._end)
+        asyncio.get_running_loop().add_reader(line, self._end)
         return process
 
     def _take(self) -> "tuple[subprocess.Popen[bytes] | None, socket.socket | None]":
@@ -153,24 +137,6 @@ class Spare:
             room.close()
 
 
-def _order(start: Launch, lock: int) -> bytes:
-    """Return what the process must know, as JSON: bytes of arguments and environment as Latin-1."""
-    who = start.identity
-    order = {
-        "arguments": [os.fsencode(argument).decode("latin-1") for argument in start.arguments],
-        "environment": {
-            os.fsencode(name).decode("latin-1"): os.fsencode(value).decode("latin-1")
-            for name, value in start.environment.items()
-        },
-        "user": who["user"],
-        "group": who["group"],
-        "groups": who["extra_groups"],
-        "umask": who["umask"],
-        "lock": lock,
-    }
-    return msgspec.json.encode(order)
-
-
 def _end(process: "subprocess.Popen[bytes]") -> None:
     """Kill what is no worker; whom that does not end at once, whoever reaps orphans will see."""
     process.kill()
@@ -178,21 +144,11 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         process.wait(END_WITHIN)
 
 
-def _tell(line: socket.socket, order: bytes, descriptors: list[int]) -> int:
-    """Return 0 once the order was carried out, or the user holds it up; else the errno that it failed with.
-
-    Raises OSError.
-    """
-    line.settimeout(ANSWER_WITHIN)
-    socket.send_fds(line, [len(order).to_bytes(4, "big")], descriptors)
-    line.sendall(order)
+def _answer(line: socket.socket) -> bytes:
+    """Return all that it answers; once its user may hold it up, what it has answered. Raises OSError."""
     answer = b""
     with contextlib.suppress(ConnectionResetError, TimeoutError):
         while more := line.recv(16):
             answer += more
             line.settimeout(EXECUTE_WITHIN)
-    if answer == b"go":  # its last word; then the line closes because it executes
-        return 0
-    if answer.startswith(b"go "):
-        return int(answer[3:])
-    raise OSError(errno.ECHILD, "it ended before it was anybody")
+    return answer

@@ -13,13 +13,14 @@ import socket
 import sys
 from typing import Any
 
+MOST_GIVEN = 3  # descriptors: two of output, and the lock
 NOT_EXECUTED = 127  # as a shell says it
 
 
 def main() -> None:
     """Become somebody else, or end with the daemon."""
     line = socket.socket(fileno=int(sys.argv[1]))
-    size, (output, lock), _, _ = socket.recv_fds(line, 4, 2)
+    size, given, _, _ = socket.recv_fds(line, 4, MOST_GIVEN)
     wanted = int.from_bytes(size, "big")
     text = b""
     while len(text) < wanted:
@@ -28,7 +29,7 @@ def main() -> None:
             return
         text += more
     order = json.loads(text)
-    line = _place(line, output, lock, order["lock"])
+    line = _place(line, given, order["numbers"])
     line.sendall(b"go")
     try:
         _become(order)
@@ -40,19 +41,18 @@ def main() -> None:
         os._exit(NOT_EXECUTED)
 
 
-def _place(line: socket.socket, output: int, lock: int, wanted: int) -> socket.socket:
+def _place(line: socket.socket, given: list[int], wanted: list[int]) -> socket.socket:
     """Give the descriptors the numbers that they shall have; return the line, which ends at exec.
 
     Any of them may have a number that another one wants, so all are moved out of the way first.
     """
-    given = (line.detach(), output, lock)
-    free = max(wanted, *given) + 1
-    moved = [fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, free) for number in given]
+    numbers = [line.detach(), *given]
+    free = max([2, *wanted, *numbers]) + 1
+    number, *moved = [fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, free) for number in numbers]
     os.closerange(3, free)
-    os.dup2(moved[1], 1)
-    os.dup2(moved[1], 2)
-    os.dup2(moved[2], wanted)
-    return socket.socket(fileno=moved[0])
+    for source, target in zip(moved, wanted, strict=True):
+        os.dup2(source, target)
+    return socket.socket(fileno=number)
 
 
 def _become(order: Any) -> None:

@@ -8,6 +8,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from linodmgr import listmode
+from linodmgr.core.site import Identity, Site
+from linodmgr.launch import lay_out
+from linodmgr.listmode import NoListing
 from tests.eventually import eventually
 from tests.real.daemon_fixture import Daemon
 from tests.real.holders import held, traced
@@ -16,15 +20,21 @@ from tests.real.worker_sites import site
 pytestmark = pytest.mark.root
 
 
+def write_program(directory: Path, text: str) -> Path:
+    """Return the program of a site, which is now ``text``."""
+    program = directory / "env" / "bin" / "python"
+    program.parent.mkdir(parents=True)
+    (directory / "manage.py").touch()
+    program.write_text(text)
+    program.chmod(0o755)
+    return program
+
+
 @pytest.fixture
 def python(daemon: Daemon, runtime: Path, user: pwd.struct_passwd) -> Path:
     """The program of ``noi``, a site of ``user`` which is stopped as yet, as ``mib`` is, a site of ours."""
     for name in ("noi", "mib"):
-        program = runtime / name / "env" / "bin" / "python"
-        program.parent.mkdir(parents=True)
-        (runtime / name / "manage.py").touch()
-        program.write_text("#!/bin/sh\nexec sleep 100000\n")
-        program.chmod(0o755)
+        write_program(runtime / name, "#!/bin/sh\nexec sleep 100000\n")
     daemon.configure(
         site(runtime / "noi", user=user.pw_name, settle=0.1, stop_timeout=0.2)
         + site(runtime / "mib", settle=0.1)
@@ -100,3 +110,46 @@ def test_a_worker_whose_end_its_tracer_keeps_to_itself_holds_up_nobody(daemon: D
         assert psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
     eventually(lambda: not psutil.pid_exists(pid), "it was reaped")
+
+
+def listing_of(runtime: Path, user: pwd.struct_passwd) -> bytes:
+    """Return what the list mode of ``noi``, a site of ``user``, prints. Raises NoListing."""
+    who = Identity(user.pw_name, user.pw_uid, user.pw_gid, (), user.pw_dir, user.pw_shell)
+    noi = Site(name="noi", directory=str(runtime / "noi"), identity=who)
+    cancelled = os.eventfd(0)
+    try:
+        return listmode.print_of(noi, lay_out(runtime), 1.0, cancelled)
+    finally:
+        os.close(cancelled)
+
+
+@pytest.mark.parametrize("then", ["", "stop"])
+def test_a_listing_that_is_held_up_ends_in_time(runtime: Path, user: pwd.struct_passwd, then: str) -> None:
+    python = write_program(runtime / "noi", "#!/bin/sh\nexit 3\n")
+
+    with held(python, user.pw_uid, then), pytest.raises(NoListing, match=r"did not answer within 1 s"):
+        listing_of(runtime, user)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("#!/bin/sh\nid -un\n", ""),
+        ("#!/bin/sh\necho why >&2\nexit 3\n", "exited with status 3: why"),
+        ("#!/nonexistent\n", "cannot run .*/noi/env/bin/python: what it needs does not exist"),
+        ("", "no virtualenv: .*/noi/env/bin/python does not exist"),
+        ("\0", "cannot run .*/noi/env/bin/python: Exec format error"),
+    ],
+)
+def test_another_users_listing_is_told_or_why_there_is_none(
+    runtime: Path, user: pwd.struct_passwd, text: str, reason: str
+) -> None:
+    python = write_program(runtime / "noi", text)
+    if not text:
+        python.unlink()
+
+    if reason:
+        with pytest.raises(NoListing, match=reason):
+            listing_of(runtime, user)
+    else:
+        assert listing_of(runtime, user).decode().split()[0] == user.pw_name
