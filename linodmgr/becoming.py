@@ -16,6 +16,8 @@ import msgspec
 
 from linodmgr.launch import Launch
 
+OURSELVES = "/proc/self/exe"  # our Python, also when its files are being replaced
+
 
 def make(program: Path, output: int = subprocess.DEVNULL) -> "tuple[subprocess.Popen[bytes], socket.socket]":
     """Return a process that waits, and the line to it, which ends when it executes or ends.
@@ -28,6 +30,7 @@ def make(program: Path, output: int = subprocess.DEVNULL) -> "tuple[subprocess.P
     try:
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", "-B", program, str(its.fileno())],
+            executable=OURSELVES,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -250,15 +250,13 @@ def test_a_daemon_that_is_stopping_begins_nothing_new(open_desk: Desk, request_:
     assert works(open_desk), "how it goes can be seen"
 
 
-def test_a_goal_that_cannot_be_stored_is_refused_and_nothing_is_changed(
-    open_desk: Desk, runtime: Path
-) -> None:
+def test_a_stop_that_cannot_be_stored_is_told_and_done_all_the_same(open_desk: Desk, runtime: Path) -> None:
     (runtime / "goals.new").mkdir()
 
     refused = refusal(open_desk.ask(Stop(("one",))))
 
     assert refused.reason.startswith("cannot store what is wanted: ")
-    assert open_desk.word("one") == "STARTING"
+    assert open_desk.word("one") == "STOPPING"
     (runtime / "goals.new").rmdir()
 
 
