@@ -18,6 +18,7 @@ NEEDS = "needs(program): needs a program of Debian's; left out where it is not i
 AT_ONCE = 4  # processes that run tests, at most
 OUTPUT = "left out"  # what such a process tells of what it has left out
 MOUNTS = "mounts: mounts a small disk; left out where even root may not"
+HANGS = "hangs: plays a disk that never answers; left out where there is no /dev/fuse"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -29,6 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", NEEDS)
     config.addinivalue_line("markers", MOUNTS)
+    config.addinivalue_line("markers", HANGS)
     config.stash[_LEFT_OUT] = {}
 
 
@@ -68,6 +70,8 @@ def _why_not(item: pytest.Item) -> str:
         return f"boot a Debian of their own: {reason}"
     if item.get_closest_marker("mounts") and not _may_mount():
         return "mount a small disk, which is not allowed here"
+    if item.get_closest_marker("hangs") and not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        return "play a disk that hangs, for which there is no /dev/fuse here"
     for marker in item.iter_markers("needs"):
         program = str(marker.args[0])
         if not os.environ.get("CI") and not shutil.which(program):

@@ -13,15 +13,6 @@ ANSWER = struct.Struct("<IiQ")  # struct fuse_out_header: length, error, which r
 INIT = struct.pack("<IIIIHHIIHHI28x", 7, 31, 0, 0, 0, 0, 4096, 1, 0, 0, 0)
 
 
-def is_possible() -> bool:
-    """Whether this machine lets us answer for a file system."""
-    try:
-        os.close(os.open("/dev/fuse", os.O_RDWR))
-    except OSError:
-        return False
-    return True
-
-
 @contextlib.contextmanager
 def hung_disk(place: Path) -> Iterator[Callable[[], None]]:
     """Mount it, and yield what waits until somebody has asked it for something.

@@ -18,7 +18,7 @@ from linodmgr.daemon.contain import Room
 from linodmgr.daemon.starts import Start
 from linodmgr.daemon.sweep import AT_ONCE, Sweep
 from tests.eventually import eventually
-from tests.real.hung_disk import hung_disk, is_possible
+from tests.real.hung_disk import hung_disk
 from tests.real.loop_thread import LoopThread, loop_thread
 
 NOBODY = 65534
@@ -121,7 +121,7 @@ def may_not_kill() -> None:
 
 @pytest.mark.root
 @pytest.mark.mounts
-@pytest.mark.skipif(not is_possible(), reason="there is no /dev/fuse")
+@pytest.mark.hangs
 @pytest.mark.parametrize("program", [HANGS, A_THREAD_HANGS], ids=["process", "thread"])
 def test_who_hangs_in_the_kernel_holds_up_only_its_own_site(
     swept: Swept, runtime: Path, program: str
@@ -144,7 +144,7 @@ def test_who_hangs_in_the_kernel_holds_up_only_its_own_site(
 
 @pytest.mark.root
 @pytest.mark.mounts
-@pytest.mark.skipif(not is_possible(), reason="there is no /dev/fuse")
+@pytest.mark.hangs
 def test_many_who_hang_in_the_kernel_keep_nobody_busy(swept: Swept, runtime: Path) -> None:
     with contextlib.ExitStack() as left:
         with hung_disk(runtime) as asked:
