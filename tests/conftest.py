@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,10 @@ from tests import leftovers
 from tests.system import machine
 
 NEEDS = "needs(program): needs a program of Debian's; left out where it is not installed, except in CI"
+AT_ONCE = 4  # processes that run tests, at most
+OUTPUT = "left out"  # what such a process tells of what it has left out
 MOUNTS = "mounts: mounts a small disk; left out where even root may not"
+HANGS = "hangs: plays a disk that never answers; left out where there is no /dev/fuse"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -26,10 +30,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", NEEDS)
     config.addinivalue_line("markers", MOUNTS)
+    config.addinivalue_line("markers", HANGS)
     config.stash[_LEFT_OUT] = {}
 
 
 _LEFT_OUT = pytest.StashKey[dict[str, int]]()
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Run all tests in several processes, most of them wait; chosen ones in this one, where they are seen."""
+    if config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
+        return 0
+    return min(os.cpu_count() or 1, AT_ONCE)
 
 
 @pytest.hookimpl(trylast=True)
@@ -58,6 +70,8 @@ def _why_not(item: pytest.Item) -> str:
         return f"boot a Debian of their own: {reason}"
     if item.get_closest_marker("mounts") and not _may_mount():
         return "mount a small disk, which is not allowed here"
+    if item.get_closest_marker("hangs") and not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        return "play a disk that hangs, for which there is no /dev/fuse here"
     for marker in item.iter_markers("needs"):
         program = str(marker.args[0])
         if not os.environ.get("CI") and not shutil.which(program):
@@ -69,6 +83,19 @@ def _why_not(item: pytest.Item) -> str:
 def _may_mount() -> bool:
     tried = subprocess.run(["unshare", "--mount", "true"], stderr=subprocess.DEVNULL, check=False)
     return tried.returncode == 0
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        counts = session.config.stash[_LEFT_OUT]
+        session.config.workeroutput[OUTPUT] = counts
+
+
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what a process has left out; each leaves out the same."""
+    counts: dict[str, int] = getattr(node, "workeroutput", {}).get(OUTPUT, {})
+    config: pytest.Config = node.config
+    config.stash[_LEFT_OUT].update(counts)
 
 
 def pytest_terminal_summary(

@@ -17,6 +17,8 @@ from linodmgr.daemon.sweep import Sweep
 log = logging.getLogger(__name__)
 
 PAUSE = 0.01  # seconds between two looks, if nothing but the end of somebody's child makes us look
+SHARE = 0.1  # of our time that such looks may take, however many children there are
+AGAIN = 1.0  # seconds until what could not be done is tried again
 
 
 class Ends:
@@ -31,7 +33,8 @@ class Ends:
         self.starts: dict[int, Start] = {}  # by pid; those whose end has not been told
         self._records = records
         self._sweep = Sweep()
-        self._looked = 0.0  # when we last did
+        self._rests_until = 0.0  # the loop's time
+        self._failed: set[Start] = set()  # whose end cannot be seen to, which was said
         self._soon: asyncio.TimerHandle | None = None
 
     def begin(self, strangers: Iterable[int] | None) -> None:
@@ -69,21 +72,39 @@ class Ends:
         if self._soon is not None:
             self._soon.cancel()
             self._soon = None
-        self._looked = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         left = self.orphans.look()
+        now = loop.time()
+        self._rests_until = now + max(PAUSE, (now - began) / SHARE)
         for start in [start for start in self.starts.values() if start.is_over]:
-            self._settle(start, left.get(start.room.mark, ()))
+            try:
+                self._settle(start, left.get(start.room.mark, ()))
+            except Exception:  # one site must not keep the ends of the others from being told
+                if start not in self._failed:
+                    log.exception("%s: cannot see to the end of its worker", start.name)
+                if not start.is_told:
+                    self._failed.add(start)
+                    self._look_by(loop.time() + AGAIN)
         for mark in self._sweep.starts.keys() & left.keys():
             _kill(left[mark])
 
     def _look_soon(self) -> None:
         """Look at what has ended; a job whose children end all the time must not keep us busy."""
-        if self._soon is None:
-            loop = asyncio.get_running_loop()
-            self._soon = loop.call_at(max(loop.time(), self._looked + PAUSE), self.look)
+        self._look_by(max(asyncio.get_running_loop().time(), self._rests_until))
+
+    def _look_by(self, when: float) -> None:
+        """Look at the loop's time ``when``, or before."""
+        if self._soon is not None and self._soon.when() <= when:
+            return
+        if self._soon is not None:
+            self._soon.cancel()
+        self._soon = asyncio.get_running_loop().call_at(when, self.look)
 
     def close(self) -> None:
         """End what is left of all that was; nothing will be watched any more."""
+        # Thousands of ends at once would fill the pipe through which the loop hears of signals.
+        asyncio.get_running_loop().remove_signal_handler(signal.SIGCHLD)
         if self._soon is not None:
             self._soon.cancel()
         self._sweep.finish()
@@ -126,12 +147,16 @@ class Ends:
             for pid in strays:
                 with contextlib.suppress(OSError):
                     cell.take(pid)
-        start.is_killed = True
         cell.kill()
+        start.is_killed = True
         _kill(strays)
         if not start.waits:
             start.waits = True
-            cell.when_empty(partial(self._emptied, start))
+            try:
+                cell.when_empty(partial(self._emptied, start))
+            except OSError:
+                start.waits = False
+                raise
 
     def _emptied(self, start: Start) -> None:
         start.waits = False
@@ -145,6 +170,7 @@ class Ends:
         try:
             start.on_exit(start.pid, start.status())
         finally:  # only now its pid may become another's
+            self._failed.discard(start)
             if self._records is not None and not self._has_successor(start):
                 self._records.forget(start.name)
             if self.starts.get(start.pid) is start:

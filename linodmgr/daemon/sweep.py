@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 SLICE = 40  # processes that are looked at before something else has its turn
 CLEAN_PASSES = 3  # in a row: who is another process every few milliseconds may be missed in one
 FINAL_PASSES = 100  # what is still there then hangs in the kernel
-AT_ONCE = 64  # whose ends are waited for at the same time: each costs a descriptor
+AT_ONCE = 64  # whose ends are waited for at the same time, and one of each start: each costs a descriptor
 
 
 class Sweep:
@@ -28,8 +28,9 @@ class Sweep:
         self._left: list[int] = []  # to be looked at in this pass
         self._clean: dict[str, int] = {}  # by mark: passes in a row that have found nobody
         self._in_pass: set[str] = set()  # marks of those that were there when it began
-        self._seen: dict[str, list[int]] = {}
-        self._ending: dict[int, int] = {}  # pid → pidfd
+        self._seen: set[str] = set()  # marks of those of whom this pass has found somebody to end
+        self._others: dict[str, list[int]] = {}  # by mark: whom it has found and we may not end
+        self._ending: dict[int, tuple[int, str]] = {}  # pid → pidfd, and the mark
         self._next: asyncio.Handle | None = None
 
     def add(self, start: Start, done: Callable[[], None]) -> None:
@@ -45,8 +46,8 @@ class Sweep:
         for _ in range(FINAL_PASSES):
             if not self.starts:
                 return
-            self._seen = {}
-            for pidfd in self._ending.values():
+            self._forget_pass()
+            for pidfd, _ in self._ending.values():
                 asyncio.get_running_loop().remove_reader(pidfd)
                 os.close(pidfd)
             self._ending.clear()
@@ -64,8 +65,12 @@ class Sweep:
         self._next = None
         self._left = sorted(kin.processes(), reverse=True)
         self._in_pass = set(self.starts)
-        self._seen = {}
+        self._forget_pass()
         self._go_on()
+
+    def _forget_pass(self) -> None:
+        self._seen.clear()
+        self._others.clear()
 
     def _go_on(self) -> None:
         for _ in range(min(SLICE, len(self._left))):
@@ -81,8 +86,12 @@ class Sweep:
             self._count(mark)
         if not self.starts:
             self._relatives.clear()
-        elif not self._ending or self._in_pass != set(self.starts):
+        elif self.starts.keys() - (self._in_pass & self._awaited()):
             self._begin_soon()
+
+    def _awaited(self) -> set[str]:
+        """Return the marks of those of whom somebody was killed and has not ended yet: he may hang."""
+        return {mark for _, mark in self._ending.values()}
 
     def look(self, pid: int) -> None:
         """End a process if it is of one of the starts."""
@@ -107,11 +116,14 @@ class Sweep:
         return ""
 
     def _end(self, found: kin.Kin, mark: str) -> None:
+        if not _may_end(found.pid):
+            self._others.setdefault(mark, []).append(found.pid)
+            return
         start = self.starts[mark]
         if not start.is_killed and mark not in self._seen:
             log.info("%s: ending what its worker left behind: %s", start.name, kin.words([found.pid]))
-        if end_group(found):
-            self._seen.setdefault(mark, [])
+        self._seen.add(mark)
+        end_group(found)
         try:
             pidfd = os.pidfd_open(found.pid)
         except OSError:
@@ -122,32 +134,49 @@ class Sweep:
             return
         try:
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-        except OSError:  # another user's: nothing can be done
+        except OSError:  # it has ended, or has just become another user's
             os.close(pidfd)
             return
-        self._seen.setdefault(mark, []).append(found.pid)
-        if len(self._ending) >= AT_ONCE or found.pid in self._ending:
+        is_full = len(self._ending) >= AT_ONCE and mark in self._awaited()
+        if is_full or found.pid in self._ending:
             os.close(pidfd)
             return
-        self._ending[found.pid] = pidfd
+        self._ending[found.pid] = pidfd, mark
         asyncio.get_running_loop().add_reader(pidfd, self._ended, found.pid)
 
     def _ended(self, pid: int) -> None:
-        pidfd = self._ending.pop(pid)
+        pidfd, mark = self._ending.pop(pid)
         asyncio.get_running_loop().remove_reader(pidfd)
         os.close(pidfd)
-        if not self._ending:
+        if mark not in self._awaited():
             self._begin_soon()
 
     def _count(self, mark: str) -> None:
         """Know that a pass is over; the start is, too, once some have found nobody."""
-        self._clean[mark] = 0 if mark in self._seen else self._clean.get(mark, 0) + 1
-        if self._clean[mark] >= CLEAN_PASSES:
-            del self.starts[mark], self._clean[mark]
-            self._done.pop(mark)()
+        # A process may look dead while one of its threads hangs.
+        is_clean = mark not in self._seen | self._awaited()
+        self._clean[mark] = self._clean.get(mark, 0) + 1 if is_clean else 0
+        if self._clean[mark] < CLEAN_PASSES:
+            return
+        start = self.starts.pop(mark)
+        del self._clean[mark]
+        if others := kin.words(self._others.get(mark, ())):  # sudo has made them root's; they hold no lock
+            log.warning("%s: cannot end what its worker left behind as another user: %s", start.name, others)
+        self._done.pop(mark)()
 
 
 def _is_taken(start: Start) -> bool:
     """Whether somebody else has the pid of a main process by now."""
     leader = kin.look(start.pid)
     return leader is not None and leader.started != start.started
+
+
+def _may_end(pid: int) -> bool:
+    """Whether a process may be signalled, if it is still there."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return False
+    except ProcessLookupError:
+        pass
+    return True

@@ -1,0 +1,194 @@
+"""Where there are no control groups: who cannot be ended holds up nobody else, and keeps nobody busy."""
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import psutil
+import pytest
+
+from linodmgr.daemon import kin
+from linodmgr.daemon.contain import Room
+from linodmgr.daemon.starts import Start
+from linodmgr.daemon.sweep import AT_ONCE, Sweep
+from tests.eventually import eventually
+from tests.real.hung_disk import hung_disk
+from tests.real.loop_thread import LoopThread, loop_thread
+
+NOBODY = 65534
+TURNS = 50  # of the loop; a pass that goes on has looked at somebody by then
+CAPABILITIES_3 = 0x20080522  # capget(2)
+CAP_KILL = 5
+HANGS = "import os, sys; os.stat(sys.argv[1])"
+A_THREAD_HANGS = """\
+import os, signal, sys, threading
+threading.Thread(target=os.stat, args=sys.argv[1:]).start()
+signal.pause()
+"""
+# A main process that has ended, and what it has left in its group, as another user.
+LEAVES = f"""\
+import subprocess
+print(subprocess.Popen(["sleep", "100000"], user={NOBODY}, stdout=subprocess.DEVNULL).pid)
+"""
+
+
+class Counted(Sweep):
+    """Counts whom it looks at."""
+
+    looked = 0
+
+    def look(self, pid: int) -> None:
+        """Look, and count it."""
+        self.looked += 1
+        super().look(pid)
+
+
+class Swept:
+    """A sweep in a loop of its own, and what it has told."""
+
+    def __init__(self, thread: LoopThread) -> None:
+        self.over: list[str] = []  # names
+        self.thread = thread
+        self._sweep = thread.do(Counted)
+
+    def end(self, name: str, pid: int = -1) -> None:
+        """Let it end what is left of the start of this name, whose mark is the name; ``pid``: its zombie."""
+        found = kin.look(pid)
+        started = found.started if found else 0
+        start = Start(name, pid, started, -1, 0, Room(name, name), -1, lambda _pid, _status: None)
+        self.thread.do(self._sweep.add, start, lambda: self.over.append(name))
+
+    def finish(self) -> None:
+        """Let it do at once what is left to be done."""
+        self.thread.do(self._sweep.finish)
+
+    def rests(self) -> bool:
+        """Whether it looks at nobody by itself."""
+        before = self._sweep.looked
+        for _ in range(TURNS):
+            self.thread.do(lambda: None)
+        return self._sweep.looked == before
+
+
+@pytest.fixture
+def swept() -> Iterator[Swept]:
+    with loop_thread() as thread:
+        made = Swept(thread)
+        yield made
+        made.finish()
+
+
+@contextlib.contextmanager
+def process(mark: str, *command: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """Yield what a start of this mark has left."""
+    environment = {**os.environ, kin.START: mark}
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as left:
+        try:
+            yield left
+        finally:
+            left.kill()
+
+
+@pytest.fixture
+def root_like() -> Iterator[tuple[int, int]]:
+    """A main process that has ended, and what it has left, which is another user's."""
+    with process("one", sys.executable, "-c", LEAVES) as main:
+        assert main.stdout
+        left = int(main.stdout.readline())
+        try:
+            eventually(lambda: (seen := kin.look(main.pid)) and seen.is_dead, "the main process has ended")
+            yield main.pid, left
+        finally:
+            os.kill(left, signal.SIGKILL)
+
+
+def may_not_kill() -> None:
+    """Let this thread signal only processes of its own user."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    header, data = (ctypes.c_uint32 * 2)(CAPABILITIES_3, 0), (ctypes.c_uint32 * 6)()
+    assert libc.capget(header, data) == 0
+    data[0] &= ~(1 << CAP_KILL)
+    assert libc.capset(header, data) == 0
+
+
+@pytest.mark.root
+@pytest.mark.mounts
+@pytest.mark.hangs
+@pytest.mark.parametrize("program", [HANGS, A_THREAD_HANGS], ids=["process", "thread"])
+def test_who_hangs_in_the_kernel_holds_up_only_its_own_site(
+    swept: Swept, runtime: Path, program: str
+) -> None:
+    with contextlib.ExitStack() as left:
+        with hung_disk(runtime) as asked:
+            hangs = left.enter_context(process("hangs", sys.executable, "-c", program, f"{runtime}/file"))
+            asked()
+            left.enter_context(process("ends", "sleep", "100000"))
+            swept.end("hangs")
+            eventually(swept.rests, "nobody is busy")
+
+            swept.end("ends")
+
+            eventually(lambda: swept.over == ["ends"], "the other site is over")
+            eventually(swept.rests, "nobody is busy")
+            assert hangs.poll() is None
+        eventually(lambda: swept.over == ["ends", "hangs"], "it is over once it does not hang any more")
+
+
+@pytest.mark.root
+@pytest.mark.mounts
+@pytest.mark.hangs
+def test_many_who_hang_in_the_kernel_keep_nobody_busy(swept: Swept, runtime: Path) -> None:
+    with contextlib.ExitStack() as left:
+        with hung_disk(runtime) as asked:
+            left.enter_context(process("one", "stat", f"{runtime}/file"))
+            asked()
+            for _ in range(AT_ONCE):  # the last are looked at first
+                hangs = left.enter_context(process("many", "stat", f"{runtime}/file"))
+                eventually(partial(_hangs, hangs.pid), "it waits for the first to be answered")
+
+            swept.end("one")
+            swept.end("many")
+
+            eventually(swept.rests, "nobody is busy")
+            assert swept.over == []
+        eventually(lambda: set(swept.over) == {"one", "many"}, "they are over")
+
+
+@pytest.mark.root
+def test_what_has_become_another_users_is_named_once_and_holds_up_nobody(
+    swept: Swept, root_like: tuple[int, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    main, left = root_like
+    swept.thread.do(may_not_kill)
+
+    swept.end("one", main)
+
+    eventually(lambda: swept.over == ["one"], "the site is over")
+    eventually(swept.rests, "nobody is busy")
+    named = f"one: cannot end what its worker left behind as another user: pid {left} (sleep 100000)"
+    assert [record.getMessage() for record in caplog.records] == [named]
+
+
+@pytest.mark.root
+def test_what_has_become_another_users_does_not_hold_up_the_end_of_the_daemon(
+    swept: Swept, root_like: tuple[int, int]
+) -> None:
+    main, _ = root_like
+    swept.thread.do(may_not_kill)
+    swept.end("one", main)
+
+    swept.finish()
+
+    assert swept.over == ["one"]
+
+
+def _hangs(pid: int) -> bool:
+    return bool(psutil.Process(pid).status() == psutil.STATUS_DISK_SLEEP)
