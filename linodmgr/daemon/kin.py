@@ -23,7 +23,7 @@ class Kin:
     group: int
     session: int
     started: int  # clock ticks after boot
-    is_dead: bool  # a zombie
+    is_dead: bool  # a zombie, all of it: one of its threads may hang in the kernel
 
 
 def look(pid: int) -> Kin | None:
@@ -31,9 +31,8 @@ def look(pid: int) -> Kin | None:
     fields = birth.stat(pid)
     if not fields:
         return None
-    return Kin(
-        pid, int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19]), fields[0] in (b"Z", b"X")
-    )
+    parent, group, session, threads, started = (int(fields[index]) for index in (1, 2, 3, 17, 19))
+    return Kin(pid, parent, group, session, started, fields[0] in (b"Z", b"X") and threads <= 1)
 
 
 def mark(pid: int) -> str:
@@ -79,6 +78,15 @@ def children_of(pid: int) -> list[int]:
 def processes() -> list[int]:
     """Return all processes of the host."""
     return [int(name) for name in os.listdir("/proc") if name.isdecimal()]
+
+
+def newest() -> int:
+    """Return the pid, or thread id, that was given last: proc_loadavg(5); 0 if that cannot be read."""
+    try:
+        with open("/proc/loadavg", "rb", buffering=0) as file:
+            return int(file.read(128).split()[-1])
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 def words(pids: Iterable[int]) -> str:

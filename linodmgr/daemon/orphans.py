@@ -140,7 +140,7 @@ class Orphans:
         is_foreign = mark not in ("", self._our_mark)
         is_old = start is None and self._is_old(pid)
         if found.is_dead:
-            return not (start or is_old) or not _reap(pid) or _lives(start)
+            return not (start or is_old or _is_adopted(found)) or not _reap(pid) or _lives(start)
         if start is not None and start.is_over:
             if self._can_end(pid, start):
                 left.setdefault(start.room.mark, []).append(pid)
@@ -243,6 +243,11 @@ class _Whose:
             if not start.is_over and start.uid == uid and start.started <= found.started:
                 return start
         return None
+
+
+def _is_adopted(found: kin.Kin) -> bool:
+    """Whether it cannot be that we have started a process: those stay in our session or lead their own."""
+    return found.session not in (found.pid, os.getsid(0))
 
 
 def _lives(start: Start | None) -> bool:

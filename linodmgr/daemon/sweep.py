@@ -1,6 +1,7 @@
 """Where there are no control groups: ends what is left of a start, in passes over /proc, slice by slice."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -14,6 +15,7 @@ log = logging.getLogger(__name__)
 
 SLICE = 40  # processes that are looked at before something else has its turn
 CLEAN_PASSES = 3  # in a row: who is another process every few milliseconds may be missed in one
+NEWEST = 64  # of which as many are looked at before each slice: they may be gone when their turn comes
 FINAL_PASSES = 100  # what is still there then hangs in the kernel
 AT_ONCE = 64  # whose ends are waited for at the same time, and one of each start: each costs a descriptor
 
@@ -31,6 +33,7 @@ class Sweep:
         self._seen: set[str] = set()  # marks of those of whom this pass has found somebody to end
         self._others: dict[str, list[int]] = {}  # by mark: whom it has found and we may not end
         self._ending: dict[int, tuple[int, str]] = {}  # pid → pidfd, and the mark
+        self._newest = 0  # who was the newest of all when we last looked
         self._next: asyncio.Handle | None = None
 
     def add(self, start: Start, done: Callable[[], None]) -> None:
@@ -52,8 +55,9 @@ class Sweep:
                 os.close(pidfd)
             self._ending.clear()
             before = set(self.starts)
-            for pid in sorted(kin.processes(), reverse=True):
-                self.look(pid)
+            self._left = sorted(kin.processes(), reverse=True)
+            while self._left:
+                self._look_at_some()
             for mark in before:
                 self._count(mark)
 
@@ -73,8 +77,7 @@ class Sweep:
         self._others.clear()
 
     def _go_on(self) -> None:
-        for _ in range(min(SLICE, len(self._left))):
-            self.look(self._left.pop(0))
+        self._look_at_some()
         if self._left:
             self._next = asyncio.get_running_loop().call_soon(self._go_on)
         else:
@@ -88,6 +91,24 @@ class Sweep:
             self._relatives.clear()
         elif self.starts.keys() - (self._in_pass & self._awaited()):
             self._begin_soon()
+
+    def _look_at_some(self) -> None:
+        self._look_at_newest()
+        for pid in self._left[:SLICE]:
+            self.look(pid)
+        del self._left[:SLICE]
+
+    def _look_at_newest(self) -> None:
+        """Look at those who have been born since we last did.
+
+        Who is another process every few milliseconds is seldom in a list of all that is gone through later.
+        """
+        before, self._newest = self._newest, kin.newest()
+        first = before + 1 if 0 <= self._newest - before < NEWEST else self._newest - NEWEST + 1
+        for pid in range(self._newest, max(first, 1) - 1, -1):
+            with contextlib.suppress(OSError):  # most have ended, others are threads
+                os.close(os.pidfd_open(pid))
+                self.look(pid)
 
     def _awaited(self) -> set[str]:
         """Return the marks of those of whom somebody was killed and has not ended yet: he may hang."""
@@ -110,6 +131,9 @@ class Sweep:
                 return mark
         if (mark := kin.mark(found.pid)) in self.starts:
             return mark
+        started, mark = self._relatives.get(found.pid, (0, ""))
+        if mark in self.starts and found.started == started:
+            return mark  # its main thread may have ended, and has no environment then
         started, mark = self._relatives.get(found.parent, (0, ""))
         if mark in self.starts and (parent := kin.look(found.parent)) and parent.started == started:
             return mark
@@ -117,7 +141,8 @@ class Sweep:
 
     def _end(self, found: kin.Kin, mark: str) -> None:
         if not _may_end(found.pid):
-            self._others.setdefault(mark, []).append(found.pid)
+            if found.parent != os.getpid():  # of a child of ours it is said when it becomes ours
+                self._others.setdefault(mark, []).append(found.pid)
             return
         start = self.starts[mark]
         if not start.is_killed and mark not in self._seen:
