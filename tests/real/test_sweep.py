@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ from tests.real.hung_disk import hung_disk
 from tests.real.loop_thread import LoopThread, loop_thread
 
 NOBODY = 65534
+NOWHERE = threading.Event()  # never set: waiting for it is waiting
 TURNS = 50  # of the loop; a pass that goes on has looked at somebody by then
 CAPABILITIES_3 = 0x20080522  # capget(2)
 CAP_KILL = 5
@@ -30,6 +32,14 @@ A_THREAD_HANGS = """\
 import os, signal, sys, threading
 threading.Thread(target=os.stat, args=sys.argv[1:]).start()
 signal.pause()
+"""
+BREEDS = """\
+import os, time
+print(flush=True)
+while True:
+    time.sleep(0.005)
+    if os.fork():
+        os._exit(0)
 """
 # A main process that has ended, and what it has left in its group, as another user.
 LEAVES = f"""\
@@ -162,6 +172,32 @@ def test_many_who_hang_in_the_kernel_keep_nobody_busy(swept: Swept, runtime: Pat
         eventually(lambda: set(swept.over) == {"one", "many"}, "they are over")
 
 
+def test_who_is_another_process_by_the_time_the_list_of_all_is_there_is_found(
+    swept: Swept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = kin.processes
+
+    def slowly() -> list[int]:
+        found = listed()
+        NOWHERE.wait(0.05)
+        return found
+
+    with process("one", sys.executable, "-c", BREEDS) as first:
+        assert first.stdout
+        first.stdout.readline()
+        try:
+            eventually(lambda: first.poll() is not None, "there is another")
+            monkeypatch.setattr(kin, "processes", slowly)
+
+            swept.end("one", first.pid)
+
+            eventually(lambda: swept.over == ["one"], "the site is over")
+            eventually(partial(_is_gone, first.pid), "all are gone")
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(first.pid, signal.SIGKILL)
+
+
 @pytest.mark.root
 def test_what_has_become_another_users_is_named_once_and_holds_up_nobody(
     swept: Swept, root_like: tuple[int, int], caplog: pytest.LogCaptureFixture
@@ -192,3 +228,11 @@ def test_what_has_become_another_users_does_not_hold_up_the_end_of_the_daemon(
 
 def _hangs(pid: int) -> bool:
     return bool(psutil.Process(pid).status() == psutil.STATUS_DISK_SLEEP)
+
+
+def _is_gone(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return True
+    return False
