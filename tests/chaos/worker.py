@@ -14,6 +14,7 @@ import time
 from typing import Callable
 
 HOME, NAME, KIND = os.environ["CHAOS_HOME"], os.environ["CHAOS_SITE"], os.environ["CHAOS_KIND"]
+TEST = os.environ["CHAOS_TEST"]  # its pid
 PID = os.getpid()
 LOUDEST = 100_000  # bytes of a line
 
@@ -96,9 +97,9 @@ def stopped() -> None:
 
 
 def breed() -> None:
-    """Be another process every few milliseconds."""
+    """Be another process every few milliseconds, as long as there is a test."""
     os.setsid()
-    while True:
+    while os.path.exists(f"/proc/{TEST}"):
         time.sleep(0.005)
         if os.fork():
             os._exit(0)

@@ -163,6 +163,7 @@ class World:
             "CHAOS_LIBRARY": str(self.home / "library"),
             "CHAOS_SITE": one.name,
             "CHAOS_KIND": one.kind,
+            "CHAOS_TEST": str(os.getpid()),
             "CHAOS_VARIANT": str(one.variant),
         }
         keys = {**QUICK, "stop_timeout": STOP_TIMEOUT.get(one.kind, 1), "user": one.user}
