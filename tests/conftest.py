@@ -3,6 +3,7 @@
 import functools
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -32,6 +33,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MOUNTS)
     config.addinivalue_line("markers", HANGS)
     config.stash[_LEFT_OUT] = {}
+    # Whoever runs us in the background lets us ignore them, and so what we run.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 _LEFT_OUT = pytest.StashKey[dict[str, int]]()
