@@ -34,7 +34,7 @@ def kept(name: str, contents: list[str], make: Callable[[Path], None]) -> Path:
     """
     digest = hashlib.sha256("\0".join(contents).encode()).hexdigest()[:12]
     place = cache() / f"{name}-{digest}"
-    with _alone(place.with_name(f".{place.name}.lock")):
+    with alone(place.with_name(f".{place.name}.lock")):
         if not (place / COMPLETE).exists():
             shutil.rmtree(place, ignore_errors=True)
             place.mkdir(parents=True)
@@ -65,7 +65,8 @@ def run(command: list[str], cwd: Path) -> str:
 
 
 @contextmanager
-def _alone(lock: Path) -> Iterator[None]:
+def alone(lock: Path) -> Iterator[None]:
+    """Be the only one, of all processes that ask with the same ``lock``; waits for its turn."""
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

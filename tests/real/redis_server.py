@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.cache import alone, cache
 from tests.eventually import eventually
 
 PORT = 6379
@@ -13,10 +14,20 @@ PORT = 6379
 
 @contextmanager
 def redis_server(directory: Path) -> Iterator[None]:
-    """Have a Redis on 127.0.0.1:6379: the one that is there, or one of our own until the end."""
-    if _answers():
-        yield
-        return
+    """Have a Redis on 127.0.0.1:6379: the one that is there, or one of our own until the end.
+
+    Tests that run side by side take turns: one that found another's would lose it in the middle.
+    """
+    with alone(cache() / ".redis.lock"):
+        if _answers():
+            yield
+        else:
+            with _our_own(directory):
+                yield
+
+
+@contextmanager
+def _our_own(directory: Path) -> Iterator[None]:
     command = ["redis-server", "--bind", "127.0.0.1", "--port", str(PORT), "--save", "", "--appendonly", "no"]
     server = subprocess.Popen(
         [*command, "--dir", str(directory)], stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL
