@@ -81,10 +81,11 @@ def examine(config: Config, patterns: Sequence[str] = ()) -> Report:
     above_us = places.is_above_us(config.path)
     blamed = {line for lines in config.blame.values() for line in lines}
     findings = [Finding(None, line) for line in config.problems if line not in blamed]
-    if not above_us:  # else its directories are root's business
-        for fault in disk.places(config.places):
-            findings.append(Finding(None, f"{show(config.path)}: daemon.{fault.key}: {fault.text}"))
     sound = [site for name in names if not (site := config.sites[name]).problem]
+    if not above_us:  # else its directories are root's business
+        for_others = any(site.identity and site.identity.uid != os.geteuid() for site in sound)
+        for fault in disk.places(config.places, for_others=for_others):
+            findings.append(Finding(None, f"{show(config.path)}: daemon.{fault.key}: {fault.text}"))
     seen = [site for site in sound if not above_us or _is_ours(site)]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         faults = dict(zip((site.name for site in seen), pool.map(disk.look, seen), strict=True))

@@ -107,8 +107,11 @@ def look(site: Site, time_limit: float = TIME_LIMIT) -> list[Fault]:
     return faults
 
 
-def places(where: Places) -> Iterator[Fault]:
-    """Yield what keeps the daemon from using its directories; those that are missing are made by it."""
+def places(where: Places, *, for_others: bool) -> Iterator[Fault]:
+    """Yield what keeps the daemon from using its directories; those that are missing are made by it.
+
+    ``for_others``: some worker runs as another user, who has to get at the runner.
+    """
     for key in ("runtime_dir", "state_dir", "log_dir"):
         path = str(getattr(where, key))
         there = path
@@ -129,5 +132,5 @@ def places(where: Places) -> Iterator[Fault]:
             yield Fault(key, f"{path!r} may be written by others: chmod go-w")
         elif fault := unsafe(Path(path)):
             yield Fault(key, f"{path!r} {fault}")
-        elif key == "runtime_dir" and os.geteuid() == 0 and (place := shut(Path(path))):
+        elif key == "runtime_dir" and for_others and (place := shut(Path(path))):
             yield Fault(key, f"{place!r} may not be entered by the sites' users: chmod a+x")

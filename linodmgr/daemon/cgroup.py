@@ -70,7 +70,9 @@ class Cgroup:
         for _ in range(ROUNDS):
             pids = self.pids()
             for pid in pids:
-                with contextlib.suppress(ProcessLookupError, PermissionError):  # sudo's, where we are not root
+                with contextlib.suppress(
+                    ProcessLookupError, PermissionError
+                ):  # sudo's, where we are not root
                     os.kill(pid, signal.SIGKILL)
             if not pids:
                 break

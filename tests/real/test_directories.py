@@ -85,16 +85,27 @@ def test_root_uses_no_directory_that_somebody_else_could_replace(
 
 
 @pytest.mark.root
-def test_a_place_that_the_sites_users_cannot_enter_is_told(daemon: Daemon) -> None:
+def test_a_place_that_the_sites_users_cannot_enter_is_told(daemon: Daemon, user: pwd.struct_passwd) -> None:
+    closed = daemon.home / "closed"
+    closed.mkdir(mode=0o700)
+    project_on_disk(daemon.home / "noi", user)
+    daemon.configure(site_table(daemon.home / "noi", user.pw_name))
+    daemon.config.write_text(daemon.config.read_text().replace(f"{daemon.home}/run", f"{closed}/run"))
+
+    assert told_lines(daemon) == [
+        f"daemon.runtime_dir: '{closed}' may not be entered by the sites' users: chmod a+x"
+    ]
+
+
+@pytest.mark.root
+def test_a_place_that_nobody_else_has_to_enter_may_be_shut(daemon: Daemon) -> None:
     closed = daemon.home / "closed"
     closed.mkdir(mode=0o700)
     project_on_disk(daemon.home / "noi")
     daemon.configure(site_table(daemon.home / "noi"))
     daemon.config.write_text(daemon.config.read_text().replace(f"{daemon.home}/run", f"{closed}/run"))
 
-    assert told_lines(daemon) == [
-        f"daemon.runtime_dir: '{closed}' may not be entered by the sites' users: chmod a+x"
-    ]
+    assert daemon.cli("check").stdout == "1 site, no problems\n"
 
 
 def test_the_runner_of_an_earlier_version_stays_as_long_as_a_worker_uses_it(runtime: Path) -> None:
