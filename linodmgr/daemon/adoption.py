@@ -56,7 +56,9 @@ class Adoption:
         outdated = {live.site.name for live in adopted if self._is_outdated(live, sites, runner_dir)}
         # Whoever is not heard would wait for ever once its pipe is full.
         mute = {
-            live.site.name for live in adopted if not self.logs.attach(sites.get(live.site.name, live.site))
+            live.site.name
+            for live in adopted
+            if not self.logs.attach(sites.get(live.site.name, live.site), live.uid)
         }
         for name in sorted(mute & sites.keys()):
             log.error("%s: it is started again, to hear it", name)

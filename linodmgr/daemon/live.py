@@ -42,6 +42,11 @@ class LiveWorker(Struct, frozen=True, kw_only=True):
     restarts: Count = 0
     early_deaths: Count = 0
 
+    @property
+    def uid(self) -> int:
+        """Whose worker it is; -1: nobody knows."""
+        return self.site.identity.uid if self.site.identity else -1
+
 
 _DECODER: msgspec.json.Decoder[LiveWorker] = msgspec.json.Decoder(LiveWorker)
 

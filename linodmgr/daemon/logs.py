@@ -59,13 +59,16 @@ class Logs:
             self._resume(site)
             self.packer.look(self.path(site.name))
 
-    def attach(self, site: Site) -> bool:
-        """Go on reading what a worker writes that an earlier daemon has started; return whether we can."""
+    def attach(self, site: Site, uid: int) -> bool:
+        """Go on reading what a worker of ``uid`` writes that an earlier daemon has started.
+
+        Return whether we can.
+        """
         self._resume(site)
         output = self._output(site.name)
         output.adjust(site)
         try:
-            is_there, reason = output.attach(), "its pipe is no longer there"
+            is_there, reason = output.attach(uid), "its pipe is no longer there"
         except OSError as error:
             is_there, reason = False, error.strerror or str(error)
         if not is_there:

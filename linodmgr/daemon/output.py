@@ -79,9 +79,12 @@ class Output:
             self._listen(fifo.make(self._path, self._uid))
         return fifo.worker_end(self._path, self._pipe)
 
-    def attach(self) -> bool:
-        """Go on reading the pipe of a worker of an earlier daemon, if it is there. Raises OSError."""
-        if self._pipe < 0 and (pipe := fifo.join(self._path, self._uid)) is not None:
+    def attach(self, uid: int) -> bool:
+        """Go on reading the pipe of a worker of an earlier daemon, if it is there. Raises OSError.
+
+        It is that of ``uid``, whose worker it is: the configuration may name another user by now.
+        """
+        if self._pipe < 0 and (pipe := fifo.join(self._path, uid)) is not None:
             self._listen(pipe)
         return self._pipe >= 0
 

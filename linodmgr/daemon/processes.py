@@ -128,7 +128,7 @@ class LinuxProcesses:
                 name=site.name,
                 pid=live.pid,
                 started=live.started,
-                uid=site.identity.uid if site.identity else -1,
+                uid=live.uid,
                 stop_signal=site.stop_signal,
                 room=room,
                 pidfd=pidfd,

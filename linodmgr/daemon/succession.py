@@ -126,7 +126,7 @@ class Parts:
 
     def _adopt(self, live: LiveWorker) -> None:
         name = live.site.name
-        self.logs.attach(live.site)
+        self.logs.attach(live.site, live.uid)
         is_stopping = name in self.loop.fleet and isinstance(self.loop.fleet[name].state, Stopping)
         try:
             self.processes.adopt(live, self.loop.exited, is_asked=is_stopping)

@@ -1,6 +1,7 @@
 """A daemon that starts takes over the workers that an earlier one has left: the same, not others."""
 
 import os
+import pwd
 import signal
 from pathlib import Path
 
@@ -11,9 +12,25 @@ from tests.eventually import eventually
 from tests.real import jobs_asked
 from tests.real.asking import pid_of, ready, sites, stop, until
 from tests.real.daemon_fixture import Daemon
+from tests.real.lino_sites import public_python
 from tests.real.taken_over import NAMES, begin, is_alive, pids, record
 from tests.real.worker_sites import make_worker, site
 
+SPEAKS_AT_ITS_END = """\
+import signal, sys, time
+
+def end(*_):
+    print("last words", flush=True)
+    time.sleep(0.3)
+    print("very last words", flush=True)
+    sys.exit()
+
+signal.signal(signal.SIGTERM, end)
+print("ready", flush=True)
+while True:
+    print("said", flush=True)
+    time.sleep(0.05)
+"""
 SPEAKS = """\
 # execute_from_command_line is called by others
 import os, time
@@ -135,6 +152,29 @@ def test_a_worker_that_cannot_be_heard_any_more_is_started_again(daemon: Daemon)
     until(daemon, "two", "RUNNING")
     assert {**pids(daemon), "two": 0} == {**before, "two": 0}
     assert "two: cannot read the output of its worker: its pipe is no longer there" in daemon.said()
+
+
+@pytest.mark.root
+def test_a_worker_whose_user_was_changed_meanwhile_is_heard_until_it_has_ended(
+    daemon: Daemon, user: pwd.struct_passwd
+) -> None:
+    place = make_worker(daemon.home / "one", "waits", public_python())
+    (place / "manage.py").write_text(SPEAKS_AT_ITS_END)
+    daemon.configure(site(place, user=user.pw_name))
+    daemon.start()
+    eventually(lambda: "said" in daemon.log("one"), "it speaks")
+    old = pid_of(daemon, "one")
+    daemon.kill()
+    (place / "manage.py").write_text("print('another', flush=True)\n" + SPEAKS_AT_ITS_END)
+    daemon.configure(site(place))
+
+    daemon.start()
+
+    eventually(lambda: pid_of(daemon, "one") not in (None, old), "it is another one")
+    eventually(lambda: "another" in daemon.log("one"), "and that is heard")
+    before, _, _ = daemon.log("one").partition("another")
+    assert before.splitlines()[-2:] == ["last words", "very last words"]
+    assert "cannot read" not in daemon.said()
 
 
 def test_what_is_no_longer_wanted_is_drained_and_what_has_changed_is_restarted(daemon: Daemon) -> None:

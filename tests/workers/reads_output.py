@@ -16,7 +16,7 @@ async def read(home: Path) -> None:
     logs = Logs(home / "log", home / "output")
     if sys.argv[3:] == ["removed"]:  # from the configuration, while its worker lives
         logs.resume([])
-        assert logs.attach(site)
+        assert logs.attach(site, identity.uid)
     else:
         logs.resume([site])
         os.close(logs.open(site))
