@@ -4,6 +4,7 @@ import contextlib
 import os
 import select
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -33,6 +34,18 @@ class NotRun(LinodmgrError):
     exit_code = 125  # what env, timeout and the like say when they fail themselves
 
 
+class NotExecutable(NotRun):
+    """It cannot be run."""
+
+    exit_code = waiting.NOT_RUN
+
+
+class NotFound(NotRun):
+    """There is no such command."""
+
+    exit_code = waiting.NOT_FOUND
+
+
 def _complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     """Return sites that the shell may offer, as long as no command has begun."""
     given = context.params.get(parameter.name or "") or ()
@@ -53,9 +66,10 @@ def command(context: click.Context, words: tuple[str, ...]) -> None:
     before it, no worker runs until it has ended; 'linodmgr release SITE' starts them by hand. With one
     site, -- may be left out.
 
-    Ends as COMMAND ends; with 125 if it was not run.
+    Ends as COMMAND ends; with 125 if it was not run, 127 if it is not found, 126 if it cannot be executed.
     """
     sites, words_of_command = split(words)
+    _look_for(words_of_command[0])
     control = options.places(context).control
     with _child(words_of_command) as (child, go):
         held = _hold(control, sites, child, words_of_command)
@@ -81,6 +95,14 @@ def split(words: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
     if not sites or not any(command_words[:1]):  # an empty name is none
         raise UsageError("cannot hold sites: say SITE... -- COMMAND...")
     return tuple(sites), list(command_words)
+
+
+def _look_for(program: str) -> None:
+    """Raise NotRun for what can never be run, before any worker is stopped for it."""
+    if shutil.which(program) is None:
+        if os.path.dirname(program) and os.path.exists(program):
+            raise NotExecutable(f"cannot run {program!r}: it is not executable")
+        raise NotFound(f"cannot run {program!r}: no such command")
 
 
 @contextlib.contextmanager

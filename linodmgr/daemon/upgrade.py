@@ -21,6 +21,7 @@ TAKE_OVER = "--take-over"
 TRY_WITHIN = 10.0  # seconds
 OURS = "linodmgr: "  # before each line that tells what is wrong
 WORDS_READ = 4096  # bytes of what the new one says, the last ones
+SHOWN = 500  # characters of its last line
 
 
 def command(*more: str) -> list[str]:
@@ -79,7 +80,11 @@ async def attempt(state: Handover, born: Callable[[int], None], dead: Callable[[
             if status == ConfigError.exit_code:
                 raise ConfigError([line.removeprefix(OURS) for line in lines])
             raise LinodmgrError(f"cannot upgrade: {_reason(lines, status)}")
-        return _text(said)
+        if not (version := _text(said)):  # what is installed is not what we know, an empty file for example
+            raise LinodmgrError(
+                "cannot upgrade: the new version does not say that it has understood anything"
+            )
+        return version
 
 
 def execute(state: Handover) -> NoReturn:
@@ -141,4 +146,5 @@ def _reason(lines: Sequence[str], status: int) -> str:
     if told:
         return "; ".join(told)
     how = f"ended with status {status}" if status >= 0 else f"was ended by signal {-status}"
-    return f"the new version {how}" + (f": {lines[-1]}" if lines else "")
+    places = [line.strip() for line in lines if line.startswith('  File "')][-1:]  # a syntax error names none
+    return ": ".join([f"the new version {how}", *places, *(line[:SHOWN] for line in lines[-1:])])

@@ -100,9 +100,29 @@ def test_what_had_ended_by_itself_is_not_started_again_unless_somebody_wants_it(
 def test_it_ends_as_shells_do(noi: Daemon) -> None:
     noi.cli("hold", "noi", "true")
     noi.cli("hold", "noi", "--", "sh", "-c", "kill -9 $$", code=137)
-    noi.cli("hold", "noi", "no-such-command", code=127)
-    noi.cli("hold", "noi", "/etc/passwd", code=126)
 
+    assert sites(noi)["noi"].state == "RUNNING"
+
+
+def test_no_worker_is_stopped_for_a_command_that_cannot_be_run(noi: Daemon) -> None:
+    pid = pid_of(noi, "noi")
+
+    not_found = noi.cli("hold", "noi", "no-such-command", code=127)
+    not_executable = noi.cli("hold", "noi", "/etc/passwd", code=126)
+
+    assert not_found.stderr == "linodmgr: cannot run 'no-such-command': no such command\n"
+    assert not_executable.stderr == "linodmgr: cannot run '/etc/passwd': it is not executable\n"
+    assert pid_of(noi, "noi") == pid
+
+
+def test_a_command_whose_interpreter_is_missing_ends_as_shells_say(noi: Daemon, runtime: Path) -> None:
+    script = runtime / "script"
+    script.write_text("#!/no/such/interpreter\n")
+    script.chmod(0o755)
+
+    done = noi.cli("hold", "noi", "--", str(script), code=127)
+
+    assert f"linodmgr: cannot run '{script}': No such file or directory" in done.stderr
     assert sites(noi)["noi"].state == "RUNNING"
 
 

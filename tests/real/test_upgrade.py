@@ -42,6 +42,8 @@ REASONS = {
     "raise SystemExit(3)": "the new version ended with status 3",
     "import os\nos.kill(os.getpid(), 9)": "the new version was ended by signal 9",
     "def pack(value): ...\ndef worker(packed): raise ValueError('too old')": "is not understood: too old",
+    "import os\nos._exit(0)": "the new version does not say that it has understood anything",
+    "x = (": "/values.py\", line 1: SyntaxError: '(' was never closed",
 }
 
 
