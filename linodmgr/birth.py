@@ -39,7 +39,8 @@ def _fields(pid: int) -> list[bytes]:
         content = file.read(STAT_READ)
     # The name in brackets may hold anything, brackets and spaces too.
     fields = content.rpartition(b")")[2].split()
-    return fields if len(fields) > 21 else []
+    # Of one that is just being let go, all but the rest is known: no threads, session -1, state R.
+    return fields if len(fields) > 21 and fields[17] != b"0" else []
 
 
 @functools.cache

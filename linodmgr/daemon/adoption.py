@@ -50,7 +50,7 @@ class Adoption:
                 self.records.forget(live.site.name)
                 if live.boot == boot and live.mark not in marks and _has_ended(live):
                     self.processes.bury(live)
-        self.processes.clear()
+        self.processes.clear([*sites.values(), *(live.site for live in adopted)])
         if adopted:
             log.info("took over %d live workers of an earlier daemon", len(adopted))
         outdated = {live.site.name for live in adopted if self._is_outdated(live, sites, runner_dir)}

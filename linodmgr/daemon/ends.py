@@ -54,16 +54,16 @@ class Ends:
         self.starts[start.pid] = start
         asyncio.get_running_loop().add_reader(start.pidfd, self._over, start)
 
-    def end_rest(self, name: str, mark: str, pid: int, started: int, seen: int = 0) -> None:
-        """End what is left of a start of long ago, whose main process has had this pid.
+    def end_rest(self, name: str, mark: str, pid: int, started: int, uid: int, seen: int = 0) -> None:
+        """End what is left of a start of long ago, whose main process has had this pid, as this user.
 
         ``seen``: a process that is left, which may be gone in a moment.
         """
         room = Room(name, mark)
         room.pid = pid
-        gone = Start(name, pid, started, -1, 0, room, -1, lambda _pid, _status: None)
+        gone = Start(name, pid, started, uid, 0, room, -1, lambda _pid, _status: None)
         gone.is_ours, gone.is_over, gone.is_told = False, True, True
-        self._sweep.add(gone, lambda: None)
+        self._sweep.add(gone, lambda: None, is_of_old=True)
         if seen:
             self._sweep.look(seen)
 

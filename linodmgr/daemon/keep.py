@@ -139,7 +139,7 @@ def _in_the_way(pids: tuple[int, ...]) -> SpawnError:
     who = ", ".join(str(stranger) for stranger in found)
     if not who:
         who = f"pid {pids[0]}, which is ending" if pids else "a process that cannot be seen"
-    return SpawnError(f"another linod runs for this directory: {who}", Remedy.RETRY, pids)
+    return SpawnError(f"another linod runs for this directory: {who}", Remedy.RETRY, pids, is_unseen=not pids)
 
 
 def lock_daemon(runtime_dir: Path) -> int:

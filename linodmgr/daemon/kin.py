@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from linodmgr import birth
+from linodmgr.core.told import line
 
 SITE = "LINODMGR_SITE"  # in the environment of a worker and of what it starts: whose it is
 START = "LINODMGR_START"  # unique for each start
 ENVIRONMENT_READ = 1024 * 1024  # bytes; the marks are among the first variables
+SITE_SHOWN = 64  # characters of a name, which anybody may have made up
 COMMAND_SHOWN = 60  # characters
 SHOWN = 5  # processes that are named
 
@@ -42,7 +44,7 @@ def mark(pid: int) -> str:
 
 def site(pid: int) -> str:
     """Return for which site a process was executed, as its environment says; empty if it does not."""
-    return _variable(pid, SITE)
+    return line(_variable(pid, SITE), SITE_SHOWN)
 
 
 def owner(pid: int) -> int:

@@ -66,8 +66,8 @@ class LinuxProcesses:
         try:
             lock = self._locks.take(site.directory)
         except SpawnError as error:
-            if not error.in_the_way:  # whoever holds it forks and ends, faster than one can look
-                self.clear()
+            if error.is_unseen:  # whoever holds it forks and ends, faster than one can look
+                self.clear([site])
             raise
         room = self._room(site)
         try:
@@ -142,20 +142,26 @@ class LinuxProcesses:
     def bury(self, live: LiveWorker) -> None:
         """End what is left of a worker that ended while no daemon ran; `clear` does it for control groups."""
         if not live.cgroup and self._contain.made(live.mark):
-            self._ends.end_rest(live.site.name, live.mark, live.pid, live.started)
+            self._ends.end_rest(live.site.name, live.mark, live.pid, live.started, live.uid)
 
-    def clear(self) -> None:
+    def clear(self, sites: Iterable[Site]) -> None:
         """End what earlier daemons have left where no worker of ours lives, after it is said.
 
         A record may be gone, or be that of the next start already, while something is left of the last.
+        Anybody can make up a mark: it is believed of processes of the user that its site in ``sites`` has.
         """
-        self._contain.clear({start.room.cgroup for start in self._ends.starts.values()})
+        self._contain.clear({self.spare.cgroup, *(start.room.cgroup for start in self._ends.starts.values())})
         known = {start.room.mark for start in self._ends.all()}
+        uids = {site.name: site.identity.uid for site in sites if site.identity}
         for pid in sorted(kin.processes(), reverse=True):
             mark = kin.mark(pid)
-            if self._contain.made(mark) and mark not in known and pid != os.getpid():
+            if not self._contain.made(mark) or mark in known or pid == os.getpid():
+                continue
+            name, owner = kin.site(pid), kin.owner(pid)
+            uid = uids.get(name, owner if owner or os.geteuid() else -1)
+            if uid in (owner, 0):
                 known.add(mark)
-                self._ends.end_rest(kin.site(pid), mark, NOBODY, 0, seen=pid)
+                self._ends.end_rest(name, mark, NOBODY, 0, uid, seen=pid)
 
     def hand_over(self) -> list[LiveWorker]:
         """Return all workers whose end has not been told; the next daemon has to ``adopt`` them."""

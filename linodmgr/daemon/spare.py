@@ -81,6 +81,11 @@ class Spare:
         self._room = room
         return True
 
+    @property
+    def cgroup(self) -> str:
+        """Where the process waits; empty: nowhere, or in no control group."""
+        return self._room.cgroup if self._room else ""
+
     def close(self) -> None:
         """End what waits, and make no other."""
         self._closed = True

@@ -16,10 +16,16 @@ SCARCE = {errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, 
 
 
 class SpawnError(Exception):
-    """No process: ``reason`` in words, what helps, and which processes are in the way."""
+    """No process: ``reason`` in words, what helps, and which processes are in the way.
 
-    def __init__(self, reason: str, remedy: Remedy, in_the_way: tuple[int, ...] = ()) -> None:
+    ``is_unseen``: some process is, but it could not be found.
+    """
+
+    def __init__(
+        self, reason: str, remedy: Remedy, in_the_way: tuple[int, ...] = (), *, is_unseen: bool = False
+    ) -> None:
         super().__init__(reason)
+        self.is_unseen = is_unseen
         self.reason = reason
         self.remedy = remedy
         self.in_the_way = in_the_way

@@ -91,7 +91,7 @@ class Parts:
             self.loop.take_over(one.site.name, worker(one.worker), one.started, one.state_since)
         for live in state.live:
             self._adopt(live)
-        self.processes.clear()
+        self.processes.clear([one.site for one in state.workers])
         self.book.take_over(state.book)
         self.reports.take_over(state.runners, state.inquirers)
         self.reports.dumps.begins.update(state.dumps)

@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable
 
 from linodmgr.daemon import kin
-from linodmgr.daemon.groups import end_group
+from linodmgr.daemon.groups import Owners, end_group
 from linodmgr.daemon.starts import Start
 
 log = logging.getLogger(__name__)
@@ -17,6 +17,7 @@ SLICE = 40  # processes that are looked at before something else has its turn
 CLEAN_PASSES = 3  # in a row: who is another process every few milliseconds may be missed in one
 NEWEST = 64  # of which as many are looked at before each slice: they may be gone when their turn comes
 FINAL_PASSES = 100  # what is still there then hangs in the kernel
+AGAIN = 0.5  # seconds until a pass is tried again for which there was no descriptor
 AT_ONCE = 64  # whose ends are waited for at the same time, and one of each start: each costs a descriptor
 
 
@@ -26,6 +27,9 @@ class Sweep:
     def __init__(self) -> None:
         self.starts: dict[str, Start] = {}  # by mark
         self._done: dict[str, Callable[[], None]] = {}
+        self._of_old: set[str] = set()  # marks of those that ended when nobody was there to see it
+        self._proven: set[str] = set()  # of them: whose session is still that of their main process
+        self._owners = Owners()
         self._relatives: dict[int, tuple[int, str]] = {}  # pid → when it was started, and the mark
         self._left: list[int] = []  # to be looked at in this pass
         self._clean: dict[str, int] = {}  # by mark: passes in a row that have found nobody
@@ -36,9 +40,14 @@ class Sweep:
         self._newest = 0  # who was the newest of all when we last looked
         self._next: asyncio.Handle | None = None
 
-    def add(self, start: Start, done: Callable[[], None]) -> None:
-        """End all that is left of ``start``, then call ``done``."""
+    def add(self, start: Start, done: Callable[[], None], *, is_of_old: bool = False) -> None:
+        """End all that is left of ``start``, then call ``done``.
+
+        ``is_of_old``: nobody knows since when its main process is gone, whose pid may be anybody's by now.
+        """
         self.starts[start.room.mark] = start
+        if is_of_old:
+            self._of_old.add(start.room.mark)
         self._done[start.room.mark] = done
         self._begin_soon()
 
@@ -55,19 +64,27 @@ class Sweep:
                 os.close(pidfd)
             self._ending.clear()
             before = set(self.starts)
-            self._left = sorted(kin.processes(), reverse=True)
+            try:
+                self._left = sorted(kin.processes(), reverse=True)
+            except OSError:  # there are no descriptors left
+                continue
             while self._left:
                 self._look_at_some()
             for mark in before:
                 self._count(mark)
+            self._owners.next_pass()
 
     def _begin_soon(self) -> None:
         if self._next is None and not self._left:
             self._next = asyncio.get_running_loop().call_soon(self._begin)
 
     def _begin(self) -> None:
+        try:
+            self._left = sorted(kin.processes(), reverse=True)
+        except OSError:  # there are no descriptors left
+            self._next = asyncio.get_running_loop().call_later(AGAIN, self._begin)
+            return
         self._next = None
-        self._left = sorted(kin.processes(), reverse=True)
         self._in_pass = set(self.starts)
         self._forget_pass()
         self._go_on()
@@ -87,8 +104,10 @@ class Sweep:
     def _end_of_pass(self) -> None:
         for mark in self._in_pass:
             self._count(mark)
+        self._owners.next_pass()
         if not self.starts:
             self._relatives.clear()
+            self._owners.forget()
         elif self.starts.keys() - (self._in_pass & self._awaited()):
             self._begin_soon()
 
@@ -119,6 +138,7 @@ class Sweep:
         found = kin.look(pid)
         if found is None or found.is_dead or pid == os.getpid():
             return
+        self._owners.note(found)
         mark = self._mark(found)
         if mark:
             self._relatives[pid] = (found.started, mark)
@@ -127,9 +147,10 @@ class Sweep:
     def _mark(self, found: kin.Kin) -> str:
         """Return which of the starts a process belongs to."""
         for mark, start in self.starts.items():
-            if found.session == start.pid and found.pid != start.pid and not _is_taken(start):
+            is_known = mark not in self._of_old or mark in self._proven
+            if found.session == start.pid and found.pid != start.pid and is_known and not _is_taken(start):
                 return mark
-        if (mark := kin.mark(found.pid)) in self.starts:
+        if (mark := kin.mark(found.pid)) in self.starts and self._may_bear(found, mark):
             return mark
         started, mark = self._relatives.get(found.pid, (0, ""))
         if mark in self.starts and found.started == started:
@@ -138,6 +159,21 @@ class Sweep:
         if mark in self.starts and (parent := kin.look(found.parent)) and parent.started == started:
             return mark
         return ""
+
+    def _may_bear(self, found: kin.Kin, mark: str) -> bool:
+        """Whether to believe a mark, which anybody could give himself, or get root's programs to have."""
+        if mark not in self._of_old:
+            return True
+        start = self.starts[mark]
+        if start.uid not in (kin.owner(found.pid), 0):
+            return False
+        if found.session == start.pid:
+            self._proven.add(mark)  # nobody else gets a pid that a session has
+        return True
+
+    def _is_of_it(self, found: kin.Kin, start: Start) -> bool:
+        """Whether all in the process group of a process belong to a start."""
+        return found.session in (start.pid, found.pid) or self._owners.is_of_one(found.group)
 
     def _end(self, found: kin.Kin, mark: str) -> None:
         if not _may_end(found.pid):
@@ -148,7 +184,8 @@ class Sweep:
         if not start.is_killed and mark not in self._seen:
             log.info("%s: ending what its worker left behind: %s", start.name, kin.words([found.pid]))
         self._seen.add(mark)
-        end_group(found)
+        if self._is_of_it(found, start):
+            end_group(found)
         try:
             pidfd = os.pidfd_open(found.pid)
         except OSError:
@@ -185,6 +222,8 @@ class Sweep:
             return
         start = self.starts.pop(mark)
         del self._clean[mark]
+        self._of_old.discard(mark)
+        self._proven.discard(mark)
         if others := kin.words(self._others.get(mark, ())):  # sudo has made them root's; they hold no lock
             log.warning("%s: cannot end what its worker left behind as another user: %s", start.name, others)
         self._done.pop(mark)()

@@ -10,7 +10,9 @@ import pytest
 
 from tests.real.daemon_fixture import Daemon
 from tests.real.lino_sites import public_python
+from tests.real.loop_thread import loop_thread
 from tests.real.redis_server import redis_server
+from tests.real.swept import Swept
 from tests.real.users import new_user
 
 HOUSE = Path(__file__).parents[2]
@@ -58,3 +60,12 @@ def redis(runtime: Path) -> Iterator[None]:
     """A Redis on loopback. The test must be marked needs("redis-server")."""
     with redis_server(runtime):
         yield
+
+
+@pytest.fixture
+def swept() -> Iterator[Swept]:
+    """A sweep in a loop of its own."""
+    with loop_thread() as thread:
+        made = Swept(thread)
+        yield made
+        made.finish()

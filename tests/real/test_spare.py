@@ -197,6 +197,29 @@ def test_a_worker_of_another_user_starts_again_out_of_the_spare_process(
         daemon.stop()
 
 
+def test_it_is_left_alone_when_another_site_cannot_be_started(daemon: Daemon, runtime: Path) -> None:
+    with new_user() as user:
+        for name in ("noi", "gone"):
+            python = runtime / name / "env" / "bin" / "python"
+            python.parent.mkdir(parents=True)
+            (runtime / name / "manage.py").touch()
+            python.write_text("#!/bin/sh\nexec sleep 100000\n")
+            python.chmod(0o755)
+        keys = {"user": user.pw_name, "good_run": 0.1, "settle": 0.1}
+        daemon.configure(site(runtime / "noi", **keys) + site(runtime / "gone", **keys))
+        daemon.start()
+        pid = [daemon.until(name, "RUNNING")["pid"] for name in ("noi", "gone")][1]
+        [spare] = eventually(lambda: spares_of(daemon.pid), "one waits")
+        (runtime / "gone").rename(runtime / "away")
+
+        os.kill(pid, signal.SIGKILL)
+
+        daemon.until("gone", "BLOCKED")
+        assert spares_of(daemon.pid) == [spare]
+        assert "left behind" not in daemon.said()
+        daemon.stop()
+
+
 def test_it_ends_with_a_daemon_that_was_killed(stage: Stage) -> None:
     with subprocess.Popen([sys.executable, "-c", OWNER], stdout=subprocess.PIPE, text=True) as owner:
         assert owner.stdout is not None

@@ -4,7 +4,6 @@ import contextlib
 import ctypes
 import os
 import signal
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -15,16 +14,13 @@ import psutil
 import pytest
 
 from linodmgr.daemon import kin
-from linodmgr.daemon.contain import Room
-from linodmgr.daemon.starts import Start
-from linodmgr.daemon.sweep import AT_ONCE, Sweep
+from linodmgr.daemon.sweep import AT_ONCE
 from tests.eventually import eventually
 from tests.real.hung_disk import hung_disk
-from tests.real.loop_thread import LoopThread, loop_thread
+from tests.real.swept import Swept, process
 
 NOBODY = 65534
 NOWHERE = threading.Event()  # never set: waiting for it is waiting
-TURNS = 50  # of the loop; a pass that goes on has looked at somebody by then
 CAPABILITIES_3 = 0x20080522  # capget(2)
 CAP_KILL = 5
 HANGS = "import os, sys; os.stat(sys.argv[1])"
@@ -46,65 +42,6 @@ LEAVES = f"""\
 import subprocess
 print(subprocess.Popen(["sleep", "100000"], user={NOBODY}, stdout=subprocess.DEVNULL).pid)
 """
-
-
-class Counted(Sweep):
-    """Counts whom it looks at."""
-
-    looked = 0
-
-    def look(self, pid: int) -> None:
-        """Look, and count it."""
-        self.looked += 1
-        super().look(pid)
-
-
-class Swept:
-    """A sweep in a loop of its own, and what it has told."""
-
-    def __init__(self, thread: LoopThread) -> None:
-        self.over: list[str] = []  # names
-        self.thread = thread
-        self._sweep = thread.do(Counted)
-
-    def end(self, name: str, pid: int = -1) -> None:
-        """Let it end what is left of the start of this name, whose mark is the name; ``pid``: its zombie."""
-        found = kin.look(pid)
-        started = found.started if found else 0
-        start = Start(name, pid, started, -1, 0, Room(name, name), -1, lambda _pid, _status: None)
-        self.thread.do(self._sweep.add, start, lambda: self.over.append(name))
-
-    def finish(self) -> None:
-        """Let it do at once what is left to be done."""
-        self.thread.do(self._sweep.finish)
-
-    def rests(self) -> bool:
-        """Whether it looks at nobody by itself."""
-        before = self._sweep.looked
-        for _ in range(TURNS):
-            self.thread.do(lambda: None)
-        return self._sweep.looked == before
-
-
-@pytest.fixture
-def swept() -> Iterator[Swept]:
-    with loop_thread() as thread:
-        made = Swept(thread)
-        yield made
-        made.finish()
-
-
-@contextlib.contextmanager
-def process(mark: str, *command: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """Yield what a start of this mark has left."""
-    environment = {**os.environ, kin.START: mark}
-    with subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
-    ) as left:
-        try:
-            yield left
-        finally:
-            left.kill()
 
 
 @pytest.fixture
