@@ -40,8 +40,10 @@ def exited(worker: Worker, event: Exited, at: Circumstances) -> Outcome:
             return worker, (Puzzle(event),)
         case Stopping() if worker.goal is Goal.DOWN:
             return replace(worker, state=Stopped(), early_deaths=0), ()
-        case Stopping(death=""):
+        case Stopping(death="", why=""):
             return replace(worker, state=Queued()), ()
+        case Stopping(death=""):
+            return _shrink(worker, state, at)
         case Stopping(hung=True):
             return _revive(worker, state, at)
         case Stopping(death=death):
@@ -115,6 +117,15 @@ def _revive(worker: Worker, state: Stopping, at: Circumstances) -> Outcome:
         return _bury(worker, state.death, at, good_run=good_run)
     outcome = _bury(worker, state.death, at, good_run=True)
     return replace(outcome[0], early_deaths=worker.early_deaths + 1), outcome[1]
+
+
+def _shrink(worker: Worker, state: Stopping, at: Circumstances) -> Outcome:
+    """Return what follows when it had become too big: a start, unless it always is that early."""
+    if at.now - state.since >= at.policy.good_run:
+        return replace(worker, state=Queued(), early_deaths=0), ()
+    if worker.early_deaths + 1 >= FAILING_FROM:
+        return _back_off(worker, state.why, at)
+    return replace(worker, state=Queued(), early_deaths=worker.early_deaths + 1), ()
 
 
 def _back_off(worker: Worker, reason: str, at: Circumstances) -> Outcome:

@@ -1,12 +1,14 @@
 """Who is in the way of a start: linods that others started, and holders of a lock.
 
-Looked for once per start of the daemon, reload or command of a person, never on the
-restart path. What was found is watched through pidfds, so nothing polls.
+Looked for at a start of the daemon, reload or command of a person, and before a start that had to wait
+since then, but never on the restart path. What was found is watched through pidfds, so nothing polls.
 """
 
 import asyncio
 import logging
+import math
 import os
+import time
 from collections.abc import Callable, Collection, Iterable
 
 from linodmgr import strangers
@@ -14,6 +16,7 @@ from linodmgr.core.site import Site
 
 log = logging.getLogger(__name__)
 
+FRESH_SECONDS = 5.0  # so long a look is good for a start
 RESPAWN_SECONDS = 5.0  # a stranger under Supervisor has a successor within this time
 
 
@@ -27,6 +30,7 @@ class Guard:
         self._holders = holders  # of the locks of these project directories
         self._found: dict[str, list[strangers.Stranger]] = {}
         self._watched: set[tuple[str, int]] = set()
+        self._looked: dict[str, float] = {}  # when, by site: monotonic
 
     def look(self, sites: Collection[Site], ours: Collection[int]) -> None:
         """Look for linods in the directories of ``sites`` that are none of ``ours``.
@@ -37,6 +41,7 @@ class Guard:
         directories: dict[tuple[int, int], str] = {}
         for site in sites:
             self._found.pop(site.name, None)
+            self._looked[site.name] = time.monotonic()
             try:
                 where = os.stat(site.directory)
             except OSError:  # the spawn will say so
@@ -68,11 +73,15 @@ class Guard:
                     log.warning("%s: a process of another user looks like a linod: %s", site.name, others)
                     found[site.name] = concerned
 
-    def obstacle(self, site: Site, ours: Callable[[], Collection[int]]) -> str:
-        """Return why ``site`` must not start now, empty if nothing is in the way."""
-        if site.name not in self._found:
+    def obstacle(self, site: Site, ours: Collection[int], *, is_urgent: bool) -> str:
+        """Return why ``site`` must not start now, empty if nothing is in the way.
+
+        ``is_urgent``: its worker has just ended, and nobody can have taken its place.
+        """
+        is_fresh = is_urgent or time.monotonic() - self._looked.get(site.name, -math.inf) < FRESH_SECONDS
+        if is_fresh and site.name not in self._found:
             return ""
-        self.look([site], ours())
+        self.look([site], ours)
         if found := self._found.get(site.name):
             self.watch(site.name, [stranger.pid for stranger in found])
             return f"another linod runs for this directory: {_words(found)}"

@@ -52,7 +52,7 @@ class JobBook:
         # The runner of a site may have said something that nobody has read yet.
         self.hear_first: Callable[[str], None] = lambda _name: None
         self.due_changed: Callable[[str], None] = lambda _name: None  # of a run that has to be stored
-        self.ticked: Callable[[str], None] = lambda _name: None  # a runner told that its loop goes on
+        self.ticked: Callable[[str], None] = lambda _name: None  # its loop goes on
         self._loop = loop
         self._history = history
         self._logs = logs
@@ -122,6 +122,7 @@ class JobBook:
                 self._begun(name, site, report, stored)
             case Ended():
                 self._ended(name, site, report)
+                self.ticked(name)
             case Jobs(kind=kind, jobs=jobs, first=first, zone=zone):
                 known = site.define(kind, zone, map(definition, jobs), first=first)
                 self._history.note_known(name, known)

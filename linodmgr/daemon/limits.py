@@ -28,12 +28,14 @@ class Limits:
             # In some containers not even root may limit another user's process. Lowering is
             # then left to the runner, which does it in any case.
             if limits[1] > self._open_files[1]:
-                log.warning("%s: cannot set open_files: %s", site.name, error)
+                log.warning(
+                    "%s: cannot set open_files: %s", site.name, getattr(error, "strerror", None) or error
+                )
         try:
             if site.nice:
                 os.setpriority(os.PRIO_PROCESS, pid, site.nice)
         except OSError as error:
-            log.warning("%s: cannot set nice: %s", site.name, error)
+            log.warning("%s: cannot set nice: %s", site.name, error.strerror)
         self._adjust_oom_score(site, pid)
 
     def _adjust_oom_score(self, site: Site, pid: int) -> None:

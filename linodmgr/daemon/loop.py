@@ -24,6 +24,7 @@ from linodmgr.core.states import (
     Remedy,
     Spawned,
     SpawnFailed,
+    Spawning,
     Starting,
     Stopping,
     Tick,
@@ -206,7 +207,9 @@ class Loop:
 
     def _spawn(self, site: Site) -> Spawned | SpawnFailed:
         self._yielding.discard(site.name)
-        if obstacle := self.held(site.name) or self.guard.obstacle(site, lambda: set(self._names)):
+        is_urgent = self.fleet[site.name].state == Spawning(paced=False)
+        obstacle = self.held(site.name) or self.guard.obstacle(site, set(self._names), is_urgent=is_urgent)
+        if obstacle:
             return SpawnFailed(obstacle, Remedy.CHANGE)
         try:
             pid = self._processes.spawn(site, self.exited)

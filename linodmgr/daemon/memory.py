@@ -1,4 +1,4 @@
-"""Looks how much memory a worker uses, whenever its runner tells that it goes on."""
+"""Looks how much memory a worker uses, whenever its runner tells that it goes on, or that a run has ended."""
 
 from linodmgr.core.states import Outgrown
 from linodmgr.core.worker import pid_of

@@ -101,6 +101,21 @@ def test_a_stranger_that_came_while_a_site_was_stopped_is_seen_at_its_start(
         assert held_by(stranger.pid) in daemon.cli("start", "one", code=1).stdout
 
 
+def test_a_stranger_that_came_while_a_worker_waited_for_its_next_try_is_seen(
+    daemon: Daemon, one: Path
+) -> None:
+    make_worker(one, "exits")
+    daemon.configure(site(one, backoff_max=8))
+    daemon.start()
+    eventually(lambda: sites(daemon)["one"].restarts == 4, "it waits for 8 seconds", limit=60.0)
+    make_worker(one, "waits")
+
+    with started([sys.executable, "manage.py", "linod"], one) as stranger:
+        blocked = until(daemon, "one", "BLOCKED")
+
+        assert held_by(stranger.pid) in (blocked.reason or "")
+
+
 @pytest.mark.root
 @pytest.mark.parametrize("is_of_its_group", [False, True])
 def test_only_who_has_business_there_is_in_the_way(

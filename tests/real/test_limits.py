@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.eventually import eventually
 from tests.real.daemon_fixture import Daemon
 from tests.real.django_sites import make_site
@@ -17,6 +19,8 @@ def work():
     pass
 """
 
+EVERY_SECOND = EVERY_HOUR.replace("3600", "1")
+
 
 def test_whom_the_kernel_ends_first_is_set_whatever_the_daemon_has(daemon: Daemon) -> None:
     make_worker(daemon.home / "usual", "waits")
@@ -30,9 +34,13 @@ def test_whom_the_kernel_ends_first_is_set_whatever_the_daemon_has(daemon: Daemo
     assert scores == {"usual": 0, "first": 700}
 
 
-def test_a_worker_above_memory_max_is_started_again_and_that_is_told(daemon: Daemon) -> None:
-    make_site(daemon.home / "noi", EVERY_HOUR)
-    daemon.configure(site(daemon.home / "noi", memory_max="1M", watchdog=1))
+# One whose jobs tell of themselves says nothing else.
+@pytest.mark.parametrize(("jobs", "watchdog"), [(EVERY_HOUR, 1), (EVERY_SECOND, 600)])
+def test_a_worker_above_memory_max_is_started_again_and_that_is_told(
+    daemon: Daemon, jobs: str, watchdog: float
+) -> None:
+    make_site(daemon.home / "noi", jobs)
+    daemon.configure(site(daemon.home / "noi", memory_max="1M", watchdog=watchdog))
     daemon.start()
     first = daemon.until("noi", "RUNNING")["pid"]
 
