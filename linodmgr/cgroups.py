@@ -1,6 +1,7 @@
 """Where this host lets us make control groups of version 2, see cgroups(7). Changes nothing."""
 
 import contextlib
+import functools
 import os
 import zlib
 from pathlib import Path
@@ -49,6 +50,17 @@ def group_of(pid: int) -> str:
     return ""
 
 
+def may_be_workers(path: str) -> bool:
+    """Whether ``path``, which a site's user may have written, is what a worker's group could be called.
+
+    Anything else may be a pipe that nobody opens, or a file without an end.
+    """
+    mount, _ = _mounted()
+    is_inside = bool(mount) and path.startswith(f"{mount.rstrip('/')}/") and os.path.normpath(path) == path
+    return is_inside and os.path.basename(path).startswith(WORKER)
+
+
+@functools.cache
 def _mounted() -> tuple[str, str]:
     """Return where the hierarchy is mounted, and which group of it is there: proc_pid_mountinfo(5)."""
     with contextlib.suppress(OSError), open("/proc/self/mountinfo", encoding="utf-8") as file:

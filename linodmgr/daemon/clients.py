@@ -188,15 +188,21 @@ class Client(asyncio.Protocol):
                 result = self._desk.status.result(name)
                 if self._desk.roster.waits_for_its_turn(name):
                     result = replace(result, reason="restarted when its turn comes")
-                if self.holder and not self._desk.roster.is_held_for(name, self.holder):
-                    result = replace(result, ok=False, reason="it is no longer held")
                 self._results.append(result)
 
     def _finish_if_done(self) -> None:
         if not self._pending and not self._transport.is_closing():
             self._stop_listening()
             self._results.sort(key=lambda result: result.site)
+            if self.holder:  # one may have been released while another was waited for
+                self._results = [self._kept(result, self.holder) for result in self._results]
             self.finish(Done(self._results, self._words))
+
+    def _kept(self, result: Result, holder: tuple[int, int]) -> Result:
+        if not result.ok or result.site not in self._desk.roster.config.sites:
+            return result
+        reason = self._desk.roster.keep(result.site, holder)
+        return replace(result, ok=False, reason=reason) if reason else result
 
     @property
     def connection(self) -> int:

@@ -73,7 +73,7 @@ class Guard:
                     log.warning("%s: a process of another user looks like a linod: %s", site.name, others)
                     found[site.name] = concerned
 
-    def obstacle(self, site: Site, ours: Collection[int], *, is_urgent: bool) -> str:
+    def obstacle(self, site: Site, ours: Collection[int], *, is_urgent: bool = False) -> str:
         """Return why ``site`` must not start now, empty if nothing is in the way.
 
         ``is_urgent``: its worker has just ended, and nobody can have taken its place.

@@ -23,6 +23,7 @@ class Hold(Struct, frozen=True, kw_only=True):
     """One hold; ``pid`` and ``started`` tell it from all others of this boot."""
 
     sites: dict[str, str]  # directories by name: an entry that gets another name is still meant
+    places: dict[str, tuple[int, int]] = {}  # likewise st_dev and st_ino: and one with another path
     pid: int
     started: int  # clock ticks after boot
     boot: str
@@ -30,20 +31,39 @@ class Hold(Struct, frozen=True, kw_only=True):
 
     def keeps(self, site: Site) -> bool:
         """Whether ``site`` is held by it."""
-        return site.name in self.sites or site.directory in self.sites.values()
+        if site.name in self.sites or site.directory in self.sites.values():
+            return True
+        return bool(self.places) and place_of(site) in self.places.values()
 
     def without(self, site: Site) -> "Hold":
         """Return what is left of it when ``site`` is released."""
+        place = place_of(site)
         left = {
-            name: path for name, path in self.sites.items() if name != site.name and path != site.directory
+            name: path
+            for name, path in self.sites.items()
+            if name != site.name
+            and path != site.directory
+            and (place is None or self.places.get(name) != place)
         }
-        return self if len(left) == len(self.sites) else msgspec.structs.replace(self, sites=left)
+        if len(left) == len(self.sites):
+            return self
+        places = {name: place for name, place in self.places.items() if name in left}
+        return msgspec.structs.replace(self, sites=left, places=places)
 
     def __str__(self) -> str:
         words = self.command
         if len(words) > COMMAND_SHOWN:
             words = f"{words[: COMMAND_SHOWN - 1]}…"
         return f"held for '{words}' (pid {self.pid})"
+
+
+def place_of(site: Site) -> tuple[int, int] | None:
+    """Return what tells the directory of a site from every other one; None if it is not there."""
+    try:
+        where = os.stat(site.directory)
+    except OSError:
+        return None
+    return where.st_dev, where.st_ino
 
 
 class Stored(Struct, frozen=True, omit_defaults=True):

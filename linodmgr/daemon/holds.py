@@ -5,6 +5,7 @@ command line, nor of the daemon lets workers into a migration that goes on.
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 from collections.abc import Callable, Collection
@@ -12,7 +13,9 @@ from collections.abc import Callable, Collection
 from linodmgr.birth import born
 from linodmgr.core.site import Site
 from linodmgr.core.told import line
-from linodmgr.daemon.hold_file import Hold, HoldFile, Stored
+from linodmgr.daemon.hold_file import Hold, HoldFile, Stored, place_of
+from linodmgr.daemon.keep import Locks
+from linodmgr.daemon.spawning import SpawnError
 from linodmgr.errors import LinodmgrError
 
 log = logging.getLogger(__name__)
@@ -25,8 +28,9 @@ UNKNOWN = "held, for the holds could not be read and a command may still run"
 class Holds:
     """All holds; once `watch` was called, their processes are watched through pidfds."""
 
-    def __init__(self, file: HoldFile) -> None:
+    def __init__(self, file: HoldFile, locks: Locks) -> None:
         self._file = file
+        self._locks = locks
         self._pidfds: dict[tuple[int, int], int] = {}  # by pid and start of the process
         self._ended: Callable[[Hold], None] = lambda _hold: None
 
@@ -56,6 +60,12 @@ class Holds:
             return f"{keeping[0]}" + (f" and {len(keeping) - 1} more" if len(keeping) > 1 else "")
         return UNKNOWN if content.lost and site.name not in content.freed else ""
 
+    def told(self, site: Site) -> str:
+        """Return `reason`, and when that is over."""
+        reason = self.reason(site)
+        when = "" if reason == UNKNOWN else "when it has ended, or "
+        return f"{reason}: starts {when}with linodmgr release {site.name}" if reason else ""
+
     def holds(self, site: Site, process: tuple[int, int]) -> bool:
         """Whether ``site`` is held for the process of this pid and start."""
         return any(
@@ -71,6 +81,7 @@ class Holds:
         what = f"cannot hold {', '.join(site.name for site in sites)}"
         hold = Hold(
             sites={site.name: site.directory for site in sites},
+            places={site.name: place for site in sites if (place := place_of(site))},
             pid=pid,
             started=started,
             boot=self._file.boot,
@@ -86,6 +97,8 @@ class Holds:
         except BaseException:
             self._leave(hold)
             raise
+        for site in sites:
+            self._lend(site.directory, pid)
         log.info("%s: %s", ", ".join(hold.sites), hold)
 
     def release(self, sites: Collection[Site], everybody: Collection[str]) -> list[Site]:
@@ -114,7 +127,23 @@ class Holds:
                 self._leave(hold)
         for site in released:
             log.warning("%s: released by hand", site.name)
+            for hold in content.holds:
+                if hold.keeps(site):
+                    with contextlib.suppress(OSError):
+                        self._locks.take_back(site.directory, hold.pid)
         return released
+
+    def in_the_way(self, site: Site, process: tuple[int, int]) -> str:
+        """Return why the process must not begin for which a site is held, in words; empty if it may."""
+        if not self.holds(site, process):
+            return "it is no longer held"
+        try:
+            os.close(self._locks.take(site.directory))
+        except SpawnError as error:
+            others = {hold.pid for hold in self._file.content.holds if hold.keeps(site)}
+            if error.is_unseen or not others.issuperset(error.in_the_way):
+                return error.reason
+        return ""
 
     def end(self, pid: int, started: int) -> None:
         """End the hold of a process that has ended, in case that was not noticed yet."""
@@ -164,6 +193,15 @@ class Holds:
         content = self._file.content
         left = [hold for hold in content.holds if hold not in holds]
         self._file.forget(Stored(left, content.lost, content.freed))
+
+    def _lend(self, directory: str, pid: int) -> None:
+        """Keep other daemons, too, from starting a site that is held."""
+        try:
+            self._locks.lend(directory, pid)
+        except FileNotFoundError:  # nobody can start it
+            pass
+        except OSError as error:
+            log.warning("cannot keep other daemons out of %s: %s", directory, error.strerror)
 
 
 def _owner(pid: int) -> int:

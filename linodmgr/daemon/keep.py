@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from linodmgr import birth, strangers
+from linodmgr import birth, cgroups, strangers
 from linodmgr.core.states import Remedy
 from linodmgr.daemon.cgroup import Cgroup
 from linodmgr.daemon.spawning import SpawnError, failure
@@ -65,12 +65,31 @@ class Locks:
     @staticmethod
     def record(lock: int, pid: int, cgroup: str) -> None:
         """Write into a lock who has it by now: a process, and all that is in the group ``cgroup``."""
-        text = os.fsencode(f"{pid} {birth.born(pid)} {birth.boot()} {cgroup}\n")
         try:
-            os.pwrite(lock, text, 0)
-            os.ftruncate(lock, len(text))
+            _write(lock, [_line(pid, cgroup)])
         except OSError as error:  # whoever has its descriptor holds it all the same
             log.warning("cannot write into the lock of pid %d: %s", pid, error.strerror)
+
+    def lend(self, project: str, pid: int) -> None:
+        """Let nobody but its holder of now have a lock until a process has ended that is no worker.
+
+        No daemon starts a worker meanwhile, whatever becomes of this one: the file says it. Raises OSError.
+        """
+        lock = _opened(self._path(project))
+        try:
+            lines = [line for line in _lines(lock) if _living(line)]
+            if all(_holder(line) != (pid, birth.born(pid)) for line in lines):
+                _write(lock, [*lines, _line(pid, "")])
+        finally:
+            os.close(lock)
+
+    def take_back(self, project: str, pid: int) -> None:
+        """Let a lock that was lent to a process be free although that lives. Raises OSError."""
+        lock = _opened(self._path(project))
+        try:
+            _write(lock, [line for line in _lines(lock) if _holder(line) != (pid, birth.born(pid))])
+        finally:
+            os.close(lock)
 
     def names(self, places: Iterable[tuple[int, int]]) -> list[str]:
         """Return the lock files of project directories by st_dev and st_ino."""
@@ -103,9 +122,60 @@ class Locks:
         return self._directory / f"{where.st_dev}-{where.st_ino}"
 
 
+def _opened(path: Path) -> int:
+    """Return a descriptor of a lock file. One can only read through it. Raises OSError.
+
+    A worker has it, too, and must not write what we believe.
+    """
+    return os.open(path, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+def _write(lock: int, lines: Iterable[str]) -> None:
+    """Let a lock file have these lines. Raises OSError."""
+    text = os.fsencode("".join(f"{line}\n" for line in lines))
+    file = os.open(f"/proc/self/fd/{lock}", os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.pwrite(file, text, 0)
+        os.ftruncate(file, len(text))
+    finally:
+        os.close(file)
+
+
+def _lines(lock: int) -> list[str]:
+    return os.fsdecode(os.pread(lock, HOLDER_LIMIT, 0)).splitlines()
+
+
+def _line(pid: int, cgroup: str) -> str:
+    return f"{pid} {birth.born(pid)} {birth.boot()} {cgroup}"
+
+
+def _holder(line: str) -> tuple[int, int]:
+    """Return the pid of which a line tells and when it was started, zeros if it is none of this boot."""
+    try:
+        pid, born, boot, _ = line.split(" ", 3)
+        return (int(pid), int(born)) if boot == birth.boot() else (0, 0)
+    except ValueError:  # it is new, or nobody could write into it
+        return (0, 0)
+
+
+def _living(line: str) -> tuple[int, ...]:
+    """Return who lives of those that a line tells of: its main process, else who is in its group.
+
+    Raises OSError if nobody can tell.
+    """
+    pid, born = _holder(line)
+    if pid <= 0:
+        return ()
+    if birth.lives(pid, born):
+        return (pid,)
+    cgroup = line.split(" ", 3)[3]
+    group = Cgroup(cgroup)
+    return () if not cgroups.may_be_workers(cgroup) or group.is_empty() else tuple(group.pids())
+
+
 def _locked(path: Path) -> int | None:
     """Return a descriptor that holds the lock at ``path``; None: somebody else does. Raises OSError."""
-    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    lock = _opened(path)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -117,21 +187,8 @@ def _locked(path: Path) -> int | None:
 
 
 def _recorded(lock: int) -> tuple[int, ...]:
-    """Return who lives of those that a lock file tells of: its main process, else who is in its group.
-
-    Raises OSError if nobody can tell.
-    """
-    text = os.pread(lock, HOLDER_LIMIT, 0)
-    try:
-        pid, born, boot, cgroup = os.fsdecode(text).removesuffix("\n").split(" ", 3)
-        if boot != birth.boot():
-            return ()
-        if birth.lives(int(pid), int(born)):
-            return (int(pid),)
-    except ValueError:  # it is new, or nobody could write into it
-        return ()
-    group = Cgroup(cgroup)
-    return () if not cgroup.startswith("/") or group.is_empty() else tuple(group.pids())
+    """Return who lives of those that a lock file tells of. Raises OSError if nobody can tell."""
+    return tuple(pid for line in _lines(lock) for pid in _living(line))
 
 
 def _in_the_way(pids: tuple[int, ...]) -> SpawnError:

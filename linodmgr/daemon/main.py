@@ -82,7 +82,8 @@ class Daemon:
         self._loop.removed = self._logs.remove
         self._loop.listeners.add(keeper(self._loop, records))
         self._adoption = Adoption(records, locks, self._loop, self._processes, self._logs)
-        self._roster = Roster(config, Goals(places.state_dir), self._loop, Holds(HoldFile(places.state_dir)))
+        holds = Holds(HoldFile(places.state_dir), locks)
+        self._roster = Roster(config, Goals(places.state_dir), self._loop, holds)
         self._history = History(own_directory(places.state_dir))
         self._book = JobBook(self._loop, self._history, self._logs)
         self._book.ticked = Memory(self._loop, self._processes).look

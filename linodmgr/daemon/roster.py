@@ -127,16 +127,19 @@ class Roster:
         self._holds.end(*process)
         return [name for name in names if name in self.config.sites]
 
-    def is_held_for(self, name: str, process: tuple[int, int]) -> bool:
-        """Whether a site is held until that very process has ended."""
-        return self._holds.holds(self.config.sites[name], process)
+    def keep(self, name: str, process: tuple[int, int]) -> str:
+        """Return why the process must not begin for which a site is held, in words; empty if it may."""
+        site = self.config.sites[name]
+        self._look([site])
+        return self._holds.in_the_way(site, process) or self._loop.guard.obstacle(
+            site, set(self._loop.pids())
+        )
 
     def why_left_alone(self, name: str) -> str:
         """Return why a site is not started although somebody wants it, in words; else nothing."""
         if not self.config.sites[name].enabled:
             return DISABLED
-        held = self._held(name)
-        return f"{held}: starts when it has ended, or with linodmgr release {name}" if held else ""
+        return self._holds.told(self.config.sites[name])
 
     def waits_for_its_turn(self, name: str) -> bool:
         """Whether a site is to be restarted, but not yet."""
@@ -236,8 +239,7 @@ class Roster:
 
     def _has_ended(self, name: str) -> bool:
         """Whether its worker has ended and is let be: no end of a hold is to start it again."""
-        worker = self._loop.fleet[name]
-        return worker.goal is Goal.UP and isinstance(worker.state, Stopped)
+        return self._loop.fleet[name].goal is Goal.UP and isinstance(self._loop.fleet[name].state, Stopped)
 
     def _let_start_later(self, names: Iterable[str]) -> None:
         """Let those that are held start at the end of that, although they had ended before."""
@@ -245,8 +247,7 @@ class Roster:
         self._loop.put_all((name, Wanted(Goal.DOWN)) for name in held)
 
     def _is_at_rest(self, name: str) -> bool:
-        worker = self._loop.fleet[name]
-        return worker.goal is Goal.DOWN or isinstance(worker.state, Blocked)
+        return self._loop.fleet[name].goal is Goal.DOWN or isinstance(self._loop.fleet[name].state, Blocked)
 
     def _at_once(self) -> int:
         return self.config.starts_at_once or AT_ONCE

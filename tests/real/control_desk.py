@@ -17,7 +17,7 @@ from linodmgr.daemon.hold_file import HoldFile
 from linodmgr.daemon.holds import Holds
 from linodmgr.daemon.job_answers import JobAnswers
 from linodmgr.daemon.jobs import JobBook
-from linodmgr.daemon.keep import Goals
+from linodmgr.daemon.keep import Goals, Locks
 from linodmgr.daemon.lines import listen
 from linodmgr.daemon.logs import Logs
 from linodmgr.daemon.loop import Loop
@@ -46,7 +46,7 @@ class Desk:
         sites = {name: Site(name=name, directory=f"/nowhere/{name}", policy=POLICY) for name in names}
         config = Config(home / "sites.toml", places, sites, [], "", None, 0, ())
         self.loop = thread.do(Loop, self.processes, 0)
-        self.roster = Roster(config, Goals(home), self.loop, Holds(HoldFile(home)))
+        self.roster = Roster(config, Goals(home), self.loop, Holds(HoldFile(home), Locks(home)))
         logs = Logs(home, home / "output")
         self.history = History(own_directory(home))
         self.book = JobBook(self.loop, self.history, logs)

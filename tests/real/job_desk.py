@@ -12,7 +12,7 @@ from linodmgr.daemon.control import Control
 from linodmgr.daemon.hold_file import HoldFile
 from linodmgr.daemon.holds import Holds
 from linodmgr.daemon.job_answers import JobAnswers
-from linodmgr.daemon.keep import Goals
+from linodmgr.daemon.keep import Goals, Locks
 from linodmgr.daemon.lines import listen
 from linodmgr.daemon.roster import Roster
 from linodmgr.daemon.status import Status
@@ -29,7 +29,9 @@ class JobDesk:
         self.path = stage.home / "control"
         places = Places(stage.home, stage.home, stage.home, stage.home)
         config = Config(stage.home / "sites.toml", places, stage.loop.sites, [], "", None, 0, ())
-        roster = stage.thread.do(Roster, config, Goals(stage.home), stage.loop, Holds(HoldFile(stage.home)))
+        roster = stage.thread.do(
+            Roster, config, Goals(stage.home), stage.loop, Holds(HoldFile(stage.home), Locks(stage.home))
+        )
         answers = JobAnswers(stage.loop, stage.book, stage.history, stage.logs)
         status = Status(stage.loop, stage.logs, stage.book)
         self.control = stage.thread.do(Control, stage.loop, roster, status, answers, self)

@@ -13,6 +13,7 @@ from linodmgr.birth import booted_utc, born
 from linodmgr.core.site import Site
 from linodmgr.daemon.hold_file import Hold, HoldFile
 from linodmgr.daemon.holds import UNKNOWN, Holds
+from linodmgr.daemon.keep import Locks
 from tests.eventually import eventually
 from tests.real.loop_thread import LoopThread, loop_thread
 
@@ -30,7 +31,7 @@ def thread() -> Iterator[LoopThread]:
 @contextlib.contextmanager
 def holds_in(home: Path, thread: LoopThread) -> Iterator[tuple[Holds, list[Hold]]]:
     """Yield the holds of a daemon that has just started, and which of them are over since."""
-    holds = Holds(HoldFile(home))
+    holds = Holds(HoldFile(home), Locks(home))
     over: list[Hold] = []
     thread.do(holds.watch, over.append)
     try:

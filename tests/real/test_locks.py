@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from linodmgr.birth import boot
 from linodmgr.daemon.keep import Locks
 from linodmgr.daemon.spawning import SpawnError
 from tests.eventually import eventually
@@ -31,6 +32,16 @@ with open("child.part", "w") as file:
 os.rename("child.part", "child")
 print("ready", flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
+"""
+WRITES_INTO_IT = """\
+import os, signal
+fds = "/proc/self/fd"
+[lock] = [int(fd) for fd in os.listdir(fds) if "/locks/" in os.path.realpath(f"{fds}/{fd}")]
+try:
+    os.write(lock, b"999999 1 x /home/somebody")
+except OSError as error:
+    print(error, flush=True)
+signal.pause()
 """
 
 
@@ -224,3 +235,28 @@ def test_a_child_that_holds_the_lock_of_a_dead_worker_is_named_and_ended(daemon:
 
     assert f"one: ending what its worker left behind: pid {child} (" in daemon.said()
     assert not Path(f"/proc/{child}").exists()
+
+
+def test_a_worker_cannot_write_into_its_lock(daemon: Daemon, one: Path) -> None:
+    (one / "manage.py").write_text(WRITES_INTO_IT)
+    daemon.configure(site(one))
+    daemon.start()
+    pid_of(daemon, "one")
+
+    eventually(lambda: "Bad file descriptor" in daemon.log("one"), "it has tried")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "nonsense"])
+def test_a_group_that_cannot_be_one_is_not_looked_at(tmp_path: Path, kind: str) -> None:
+    locks = Locks(tmp_path)
+    fake = tmp_path / f"w-{'0' * 24}"
+    fake.mkdir()
+    if kind == "pipe":
+        os.mkfifo(fake / "cgroup.events")
+    else:
+        (fake / "cgroup.events").write_text("populated 1\n")
+        (fake / "cgroup.procs").write_text("abc\n")
+    where = tmp_path.stat()
+    (tmp_path / f"{where.st_dev}-{where.st_ino}").write_text(f"999999999 1 {boot()} {fake}\n")
+
+    os.close(locks.take(str(tmp_path)))
