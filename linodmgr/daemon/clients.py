@@ -56,6 +56,7 @@ class Client(asyncio.Protocol):
         self._patience: asyncio.TimerHandle | None = None
         self.is_watching = False
         self.follows: Callable[[], HandedWish] | None = None  # a run, as it is by now
+        self.wants = ""  # the goal of the sites that are waited for; empty: whatever they have
         self.holder: tuple[int, int] | None = None  # for this process (pid and start) sites shall be held
         self.leaving: list[Callable[[], None]] = []  # called when it has gone
         self.reads = asyncio.Event()  # it has taken what it was told
@@ -188,6 +189,9 @@ class Client(asyncio.Protocol):
                 result = self._desk.status.result(name)
                 if self._desk.roster.waits_for_its_turn(name):
                     result = replace(result, reason="restarted when its turn comes")
+                elif self.wants not in ("", self._desk.loop.fleet[name].goal.value):
+                    reason = result.reason or "somebody has wanted something else meanwhile"
+                    result = replace(result, ok=False, reason=reason)
                 self._results.append(result)
 
     def _finish_if_done(self) -> None:
@@ -226,6 +230,7 @@ class Client(asyncio.Protocol):
             connection=self.connection,
             asked=True,
             waits=waits,
+            wants=self.wants,
             holder=self.holder,
             results=results,
             lines=lines,
@@ -236,7 +241,7 @@ class Client(asyncio.Protocol):
         self._lines, self._asked = Lines(handed.half), handed.asked
         if handed.asked:
             self._stop_patience()
-        self.holder = handed.holder
+        self.holder, self.wants = handed.holder, handed.wants
         if handed.waits:
             self.wait_for(handed.waits, msgspec.convert(handed.results, list[Result]), True, handed.lines)
 

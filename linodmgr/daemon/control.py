@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from linodmgr.core import shown
+from linodmgr.core.states import Goal
 from linodmgr.daemon.clients import PATIENCE, Client
 from linodmgr.daemon.handover import HandedClient
 from linodmgr.daemon.job_answers import JobAnswers
@@ -137,12 +138,13 @@ class Control:
             case _ if self.closing:
                 client.finish(Refused(f"cannot {_verb(request)}: the daemon is stopping"))
             case Start(sites, wait):
-                names = self.roster.expand(sites)
+                names, client.wants = self.roster.expand(sites), Goal.UP.value
                 client.wait_for(self.roster.start(names), self._left_alone(sites, names), wait)
             case Stop(sites, wait, now=now):
+                client.wants = Goal.DOWN.value
                 client.wait_for(self.roster.stop(self.roster.expand(sites), now=now), [], wait)
             case Restart(sites, wait, now, at_once):
-                names = self.roster.expand(sites)
+                names, client.wants = self.roster.expand(sites), Goal.UP.value
                 begun = self.roster.restart(names, at_once, now=now)
                 client.wait_for(begun, self._left_alone(sites, names), wait)
             case Hold(sites, pid, started, command):

@@ -71,6 +71,7 @@ class HandedClient(Struct, frozen=True, kw_only=True):
     half: bytes = b""  # of its request
     asked: bool = False
     waits: tuple[str, ...] = ()
+    wants: str = ""  # the goal that it has asked for
     holder: tuple[int, int] | None = None  # pid and start of a process that sites shall be held for
     results: Any = ()
     lines: tuple[str, ...] = ()

@@ -7,8 +7,9 @@ from datetime import datetime
 from linodmgr import __version__
 from linodmgr.core import shown
 from linodmgr.core.job_states import attention
-from linodmgr.core.states import Blocked, Stopped, Stopping
+from linodmgr.core.states import Blocked, Goal, Stopped, Stopping
 from linodmgr.core.worker import is_failing, pid_of
+from linodmgr.daemon.holds import UNKNOWN
 from linodmgr.daemon.jobs import JobBook
 from linodmgr.daemon.logs import Logs
 from linodmgr.daemon.loop import Loop
@@ -50,7 +51,7 @@ class Status:
     def result(self, name: str) -> Result:
         """Return what became of a site, with its last output if it began and is not as wanted."""
         worker = self._loop.fleet[name]
-        is_held = isinstance(worker.state, Stopped) and bool(self._held(name))
+        is_held = isinstance(worker.state, Stopped) and self._held(name) not in ("", UNKNOWN)
         ok = (shown.is_as_wanted(worker) or is_held) and not self._lingers(name)
         silent = ok or isinstance(worker.state, Blocked)
         output = () if silent else tuple(self._logs.tail(name))
@@ -71,7 +72,9 @@ class Status:
             name=name,
             directory=site.directory,
             state=shown.word(worker),
-            goal=worker.goal.value,
+            goal=Goal.UP.value
+            if self._held(name) == UNKNOWN
+            else worker.goal.value,  # nobody knows for how long
             pid=pid,
             since=_rfc3339(self._loop.state_since_utc(name)),
             uptime=None if uptime is None else round(uptime, 3),

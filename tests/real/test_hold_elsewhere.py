@@ -167,3 +167,21 @@ def test_the_second_of_two_holds_goes_on_alone(daemon: Daemon, other: Daemon, on
 
         until(other, "one", "BLOCKED")
         other.stop()
+
+
+def test_a_daemon_that_cannot_know_what_is_held_does_not_say_that_all_is_well(
+    daemon: Daemon, one: Path
+) -> None:
+    daemon.configure(site(one))
+    daemon.start()
+    daemon.cli("stop", "--daemon")
+    (daemon.home / "state" / "holds.json").write_text('{"holds": [{"si')
+    daemon.start()
+
+    told = daemon.cli("start", "one", code=1).stdout
+    assert "a command may still run: starts with linodmgr release one" in told
+    daemon.cli("status", code=3)
+
+    daemon.cli("release")
+    until(daemon, "one", "RUNNING")
+    daemon.cli("status")
