@@ -16,9 +16,12 @@ from linodmgr.daemon.live import LiveRecords, LiveWorker
 from linodmgr.daemon.logs import Logs
 from linodmgr.daemon.loop import Loop
 from linodmgr.daemon.processes import LinuxProcesses
+from linodmgr.errors import LinodmgrError
 
 log = logging.getLogger(__name__)
 
+BESIDE = 64  # descriptors that a daemon needs beside those of its workers
+FOR_EACH = 3  # for each worker: its process, its output, and what has ended in the same moment
 NO_SLOT = float("-inf")  # nobody's start has to wait for one that is taken over
 
 
@@ -37,8 +40,12 @@ class Adoption:
 
         Return the names of those that are not what ``sites``, the configuration, wants: they run and
         have to be replaced. Everything that an earlier daemon has left and that is no worker is ended.
+
+        Raises LinodmgrError or OSError if it cannot be seen who lives; nobody was taken for dead then.
         """
+        _make_sure_of_descriptors(BESIDE)
         found, problems = self.records.read()
+        _make_sure_of_descriptors(BESIDE + FOR_EACH * len(found))
         for problem in problems:
             log.warning("%s", problem)
         boot = birth.boot()
@@ -75,9 +82,8 @@ class Adoption:
             return False
         try:
             self.processes.adopt(live, self.loop.exited)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            log.info("%s: its worker (pid %d) has ended while no daemon ran: %s", name, live.pid, reason)
+        except ProcessLookupError:
+            log.info("%s: its worker (pid %d) has ended while no daemon ran", name, live.pid)
             return False
         site = sites.get(name, live.site)
         self.loop.add(site)
@@ -159,6 +165,21 @@ def keeper(loop: Loop, records: LiveRecords) -> Callable[[str], None]:
             log.warning("%s: cannot record how its worker fares: %s", name, error)
 
     return note
+
+
+def _make_sure_of_descriptors(count: int) -> None:
+    """Raise LinodmgrError unless we may open as many: who cannot be looked at would be taken for dead."""
+    opened = []
+    try:
+        for _ in range(count):
+            opened.append(os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC))
+    except OSError as error:
+        raise LinodmgrError(
+            f"cannot take over the workers that live: {error.strerror}: about {count} more are needed"
+        ) from error
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
 
 
 def _has_ended(live: LiveWorker) -> bool:

@@ -1,7 +1,9 @@
 """What is recorded of each live worker, so that the next daemon can take it over."""
 
 import contextlib
+import errno
 import os
+import signal
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,19 +11,21 @@ from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Struct
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from linodmgr.core.site import Site
 from linodmgr.directories import own
 from linodmgr.errors import LinodmgrError
 
 LIMIT = 1024 * 1024  # bytes of a record that is believed; the environment of a site may be long
+SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # nothing is wrong with what could not be read then
+LARGEST = 1 << 53  # of the numbers in a record, bytes or seconds
 DAMAGED = "damaged"  # the directory for what is set aside
 
 Pid = Annotated[int, Meta(gt=0, lt=1 << 31)]
 Count = Annotated[int, Meta(ge=0, lt=1 << 31)]
 Number = Annotated[int, Meta(ge=0)]
-Instant = Annotated[float, Meta(ge=0)]
+Instant = Annotated[float, Meta(ge=0, le=1e10)]
 
 
 class LiveWorker(Struct, frozen=True, kw_only=True):
@@ -95,8 +99,19 @@ class LiveRecords:
         with contextlib.suppress(OSError):  # a record of somebody who has ended does no harm
             self._path(name).unlink(missing_ok=True)
 
+    def knows(self, live: LiveWorker) -> bool:
+        """Whether there is a record of this very worker."""
+        try:
+            found = self._read(live.site.name)
+        except (OSError, ValueError, RecursionError):
+            return False
+        return (found.pid, found.started) == (live.pid, live.started)
+
     def read(self) -> tuple[list[LiveWorker], list[str]]:
-        """Return what is recorded, and lines about what cannot be used, which is set aside."""
+        """Return what is recorded, and lines about what cannot be used, which is set aside.
+
+        Raises OSError if there was nothing to read it with.
+        """
         found: list[LiveWorker] = []
         problems: list[str] = []
         try:
@@ -104,6 +119,8 @@ class LiveRecords:
         except FileNotFoundError:
             return [], []
         except OSError as error:
+            if error.errno in SCARCE:
+                raise
             return [], [f"cannot read the records of live workers in {self._directory}: {error.strerror}"]
         for name in names:
             try:
@@ -111,6 +128,8 @@ class LiveRecords:
             except FileNotFoundError:
                 continue
             except (OSError, ValueError, RecursionError) as error:
+                if isinstance(error, OSError) and error.errno in SCARCE:
+                    raise
                 reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
                 problems.append(
                     f"cannot use the record {self._path(name)}: {reason}; {self._set_aside(name)}"
@@ -135,6 +154,10 @@ class LiveRecords:
             raise ValueError(f"it is about site {live.site.name!r}")
         if not live.site.directory.startswith("/"):
             raise ValueError(f"directory {live.site.directory!r} is not absolute")
+        if live.site.stop_signal not in signal.valid_signals():
+            raise ValueError(f"there is no signal {live.site.stop_signal}")
+        if any(isinstance(one, int | float) and abs(one) > LARGEST for one in astuple(live.site)):
+            raise ValueError("a number is too large")
         return live
 
     def _entries(self) -> Iterator[str]:

@@ -26,6 +26,7 @@ from linodmgr.daemon.starts import OnExit, Records, Start
 
 log = logging.getLogger(__name__)
 
+RECORD_AGAIN = 5.0  # seconds until what could not be written is written again
 NOBODY = -1  # no process has this pid, or is in its session
 
 
@@ -123,21 +124,21 @@ class LinuxProcesses:
             room = Room(site.name, live.mark)
             room.pid = live.pid
         self._contain.limit(room, site)
-        self._ends.watch(
-            Start(
-                name=site.name,
-                pid=live.pid,
-                started=live.started,
-                uid=live.uid,
-                stop_signal=site.stop_signal,
-                room=room,
-                pidfd=pidfd,
-                on_exit=on_exit,
-                is_ours=is_ours,
-                is_asked=is_asked,
-                live=live,
-            )
+        start = Start(
+            name=site.name,
+            pid=live.pid,
+            started=live.started,
+            uid=live.uid,
+            stop_signal=site.stop_signal,
+            room=room,
+            pidfd=pidfd,
+            on_exit=on_exit,
+            is_ours=is_ours,
+            is_asked=is_asked,
+            live=live,
         )
+        self._ends.watch(start)
+        self._record_again(start)
 
     def bury(self, live: LiveWorker) -> None:
         """End what is left of a worker that ended while no daemon ran; `clear` does it for control groups."""
@@ -226,4 +227,16 @@ class LinuxProcesses:
             if self._records is not None:
                 self._records.write(start.live)
         except OSError as error:  # its lock still keeps the site from running twice
-            log.warning("%s: cannot record its worker: %s", site.name, error)
+            log.warning("%s: cannot record its worker: %s", site.name, error.strerror or error)
+            asyncio.get_running_loop().call_later(RECORD_AGAIN, self._record_again, start)
+
+    def _record_again(self, start: Start) -> None:
+        """Record a worker late, unless it has ended."""
+        records, live = self._records, start.live
+        if records is None or live is None or start.is_over or self._ends.starts.get(start.pid) is not start:
+            return
+        try:
+            if not records.knows(live):
+                records.write(live)
+        except OSError:
+            asyncio.get_running_loop().call_later(RECORD_AGAIN, self._record_again, start)

@@ -20,6 +20,10 @@ class Records(Protocol):
         """Record a live worker, in place of what was recorded for its site. Raises OSError."""
         ...
 
+    def knows(self, live: LiveWorker) -> bool:
+        """Whether there is a record of this very worker."""
+        ...
+
     def forget(self, name: str) -> None:
         """Know that the site has no worker any more."""
         ...

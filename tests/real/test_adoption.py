@@ -3,6 +3,7 @@
 import os
 import pwd
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from linodmgr.protocol import SiteStatus
 from tests.eventually import eventually
 from tests.real import jobs_asked
 from tests.real.asking import pid_of, ready, sites, stop, until
-from tests.real.daemon_fixture import Daemon
+from tests.real.daemon_fixture import LINODMGR, Daemon
 from tests.real.lino_sites import public_python
 from tests.real.taken_over import NAMES, begin, is_alive, pids, record
 from tests.real.worker_sites import make_worker, site
@@ -260,3 +261,37 @@ def workers_in(place: os.stat_result) -> list[int]:
         if where and (where.st_dev, where.st_ino) == (place.st_dev, place.st_ino):
             found.append(int(entry.name))
     return found
+
+
+def test_a_worker_that_could_not_be_recorded_is_recorded_later(daemon: Daemon) -> None:
+    begin(daemon, names=("one",))
+    records = daemon.home / "run" / "workers"
+    records.rename(daemon.home / "away")
+    records.write_text("in the way")
+    daemon.cli("restart", "--now", "one")
+    pid = pid_of(daemon, "one")
+    assert "one: cannot record its worker: " in daemon.said()
+
+    records.unlink()
+
+    eventually((records / "one.json").exists, "it is recorded")
+    daemon.kill()
+    daemon.start()
+    assert pid_of(daemon, "one") == pid
+
+
+def test_a_daemon_without_descriptors_takes_nobody_for_dead(daemon: Daemon) -> None:
+    begin(daemon)
+    before = pids(daemon)
+    daemon.kill()
+    command = [LINODMGR, "--config", str(daemon.config), "start", "--foreground"]
+    for limit in (12, 15, 18, 40):
+        few = ["sh", "-c", f'ulimit -n {limit}; exec "$@"', "sh", *command]
+        done = subprocess.run(few, capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        told = "linodmgr: cannot take over the workers that live: Too many open files"
+        assert told in done.stderr
+
+    daemon.start()
+
+    assert pids(daemon) == before
