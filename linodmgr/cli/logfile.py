@@ -1,5 +1,6 @@
 """One log, which is put aside when it is full: its last lines, those since an instant, what is new."""
 
+import errno
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
@@ -128,13 +129,19 @@ class LogFile:
         if not self._part.is_packed and self._part.size() < file.tell():
             file.seek(0)
             self._rest = b""
+        pieces = [self._rest]
         while chunk := file.read(BLOCK):
-            *whole, self._rest = (self._rest + chunk).split(b"\n")
-            yield from whole
-            if len(self._rest) > LINE_LIMIT:
-                end = whole_characters(self._rest)
-                piece, self._rest = self._rest[:end], self._rest[end:]
-                yield piece
+            first, *others = chunk.split(b"\n")
+            pieces.append(first)
+            if others:
+                yield b"".join(pieces)
+                yield from others[:-1]
+                pieces = others[-1:]
+        self._rest = b"".join(pieces)
+        if len(self._rest) > LINE_LIMIT:
+            end = whole_characters(self._rest)
+            piece, self._rest = self._rest[:end], self._rest[end:]
+            yield piece
 
 
 def whole_characters(text: bytes) -> int:
@@ -163,6 +170,8 @@ def opened(path: Path) -> LogFile:
 
 def unreadable(path: Path, error: OSError) -> LinodmgrError:
     """Return why ``path`` cannot be read, in our words."""
+    if error.errno == errno.ELOOP:
+        return LinodmgrError(f"cannot read {path}: it is a symbolic link")
     if isinstance(error, PermissionError):
         return LinodmgrError(f"cannot read {path}: no permission: become root")
     return LinodmgrError(f"cannot read {path}: {(error.strerror or str(error)).lower()}")

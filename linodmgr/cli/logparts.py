@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from linodmgr.errors import LinodmgrError
+import click
 
 BLOCK = 65536  # bytes read at once
 PACKED = ".gz"
@@ -29,6 +29,7 @@ class Part:
         """Open it. Raises OSError."""
         self._path = path
         self.is_packed = path.suffix == PACKED
+        self._is_damaged = False
         self._raw = open(path, "rb", buffering=0, opener=_opened)  # noqa: SIM115
         self.file: BinaryIO = self._raw
         if self.is_packed:
@@ -37,10 +38,14 @@ class Part:
             self.file = cast(BinaryIO, gzip.GzipFile(fileobj=self._raw, mode="rb"))
 
     def _block(self) -> bytes:
+        """Return what comes next. A file that was packed and is damaged ends there, after that is said."""
         try:
             return self.file.read(BLOCK)
         except (OSError, EOFError, zlib.error) as error:
-            raise LinodmgrError(f"cannot read {self._path}: it is damaged: {error}") from error
+            if not self._is_damaged:
+                click.echo(f"linodmgr: cannot read all of {self._path}: it is damaged: {error}", err=True)
+            self._is_damaged = True
+            return b""
 
     def close(self) -> None:
         """Be open no longer."""
@@ -82,7 +87,7 @@ class Part:
         return [*whole, rest][-count:] if rest else whole
 
     def lines(self) -> Iterator[bytes]:
-        """Yield all its lines without their newlines. Raises LinodmgrError."""
+        """Yield all its lines without their newlines."""
         self.file.seek(0)
         rest: list[bytes] = []  # a line may be longer than any block
         while block := self._block():
@@ -113,7 +118,7 @@ class Part:
 
 def _opened(path: str, flags: int) -> int:
     """Return what `open` asks for, if it is a file: a pipe would keep us waiting, a device has no end."""
-    descriptor = os.open(path, flags | os.O_NONBLOCK)
+    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW)
     if stat.S_ISREG(mode := os.fstat(descriptor).st_mode) or stat.S_ISDIR(mode):  # `open` refuses directories
         return descriptor
     os.close(descriptor)

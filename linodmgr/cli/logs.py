@@ -47,17 +47,21 @@ def command(
     alone = daemon or (len(sites) == 1 and not WILDCARDS & set(sites[0]))
     wanted = [names.DAEMON] if daemon else matching(log_dir, sites)
     _take_all_descriptors()
-    logs = {name: _open(log_dir, name) for name in wanted}
+    logs = _opened(log_dir, wanted, alone=alone)
     first = {
         _label(name, logs, alone): _first(name, log, begin, count, follow=follow)
         for name, log in logs.items()
     }
     show_all(in_order(first))
+    hidden = set(wanted) - logs.keys()  # they cannot be read, which was said
+    if hidden and not follow:
+        context.exit(1)
     while follow:
         _pause()
         if not alone:
             new = set(matching(log_dir, sites)) - logs.keys()
-            logs |= {name: _open(log_dir, name) for name in sorted(new)}
+            logs |= _opened(log_dir, sorted(new - hidden), alone=alone)
+            hidden |= new - logs.keys()
         for name, log in logs.items():
             show(log.news(), _label(name, logs, alone))
 
@@ -126,8 +130,17 @@ def _take_all_descriptors() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _open(log_dir: Path, name: str) -> LogFile:
-    return opened(names.log_of(log_dir, name))
+def _opened(log_dir: Path, wanted: Iterable[str], *, alone: bool) -> dict[str, LogFile]:
+    """Return the logs of these sites; one of several that cannot be read does not hide the others."""
+    logs = {}
+    for name in wanted:
+        try:
+            logs[name] = opened(names.log_of(log_dir, name))
+        except LinodmgrError as error:
+            if alone:
+                raise
+            click.echo(f"linodmgr: {error}", err=True)
+    return logs
 
 
 def _label(name: str, names_shown: Iterable[str], alone: bool) -> str:

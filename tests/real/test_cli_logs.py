@@ -99,7 +99,7 @@ def test_who_may_not_read_is_told_so(log_dir: Path, user: pwd.struct_passwd) -> 
     os.seteuid(user.pw_uid)
     try:
         with pytest.raises(LinodmgrError) as caught:
-            logs._open(log_dir, "noi")
+            logs._opened(log_dir, ["noi"], alone=True)
     finally:
         os.seteuid(0)
 
