@@ -154,9 +154,16 @@ class Ends:
             start.waits = True
             try:
                 cell.when_empty(partial(self._emptied, start))
+                asyncio.get_running_loop().call_later(AGAIN, self._still_waits, start)
             except OSError:
                 start.waits = False
                 raise
+
+    def _still_waits(self, start: Start) -> None:
+        """Say it if a worker has ended, but something that it has started hangs in the kernel."""
+        if start.waits and not start.is_told:
+            left = kin.words(pid for pid, _ in start.room.left())
+            log.error("%s: its worker has ended, but this cannot be ended: %s", start.name, left)
 
     def _emptied(self, start: Start) -> None:
         start.waits = False

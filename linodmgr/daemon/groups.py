@@ -41,8 +41,11 @@ class Owners:
         """Know nothing any more."""
         self._before, self._now = None, {}
 
-    def is_of_one(self, group: int) -> bool:
-        """Whether a process group has been seen to belong to one user, or is younger than the last pass."""
-        if self._before is None:
+    def is_of_one(self, group: int, *, is_strict: bool) -> bool:
+        """Whether a process group has been seen to belong to one user, or is younger than the last pass.
+
+        ``is_strict``: that is not enough.
+        """
+        if self._before is None or (is_strict and group not in self._before):
             return False
         return len(self._before.get(group, set()) | self._now.get(group, set())) <= 1

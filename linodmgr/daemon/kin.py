@@ -37,6 +37,11 @@ def look(pid: int) -> Kin | None:
     return Kin(pid, parent, group, session, started, fields[0] in (b"Z", b"X") and threads <= 1)
 
 
+def can_look() -> bool:
+    """Whether anybody can be looked at: there may be no descriptor for it."""
+    return look(os.getpid()) is not None
+
+
 def mark(pid: int) -> str:
     """Return the mark in the environment that a process was executed with; empty if there is none."""
     return _variable(pid, START)

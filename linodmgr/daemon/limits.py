@@ -5,6 +5,7 @@ import os
 import resource
 
 from linodmgr.core.site import Site
+from linodmgr.daemon import kin
 from linodmgr.daemon.contain import Room
 
 log = logging.getLogger(__name__)
@@ -51,13 +52,29 @@ class Limits:
 
 
 def used(room: Room, pid: int) -> int:
-    """Return the bytes of memory of all in a room if the kernel counts them, else those of the process alone.
+    """Return the bytes of memory of all in a room, as the kernel counts them together, where it does.
 
-    Resident ones; 0 if it has ended.
+    Else the resident ones of each are added, of the process and its descendants where there are no groups.
     """
     together = room.memory()
     if together is not None:
         return together
+    return sum(_resident(one) for one in (room.pids() if room.cgroup else _family(pid)))
+
+
+def _family(pid: int) -> list[int]:
+    """Return a process and its descendants, as far as their parents live."""
+    found = {pid: None}
+    left = [pid]
+    while left:
+        more = [child for child in kin.children_of(left.pop()) if child not in found]
+        found |= dict.fromkeys(more)
+        left += more
+    return list(found)
+
+
+def _resident(pid: int) -> int:
+    """Return the resident bytes of a process, 0 if it has ended."""
     try:
         with open(f"/proc/{pid}/statm", "rb") as file:
             return int(file.read().split()[1]) * PAGE

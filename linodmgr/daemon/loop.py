@@ -56,6 +56,7 @@ class Loop:
         self.write_stacks: Callable[[int], None] = lambda _pid: None
         self.removed: Callable[[str], None] = lambda _name: None  # a site is forgotten
         self.held: Callable[[str], str] = lambda _name: ""  # why a site must not run, whatever its goal
+        self.waits_for: Callable[[str], str] = lambda _name: ""  # which jobs run now, in words
         self._processes = processes
         self._names: dict[int, str] = {}  # by pid
         self._yielding: set[str] = set()  # BLOCKED until workers of ours, on their way out, have ended
@@ -270,6 +271,8 @@ class Loop:
             return
         if self._seen[name].enter(after.state, now):
             reason = shown.reason(after, now)
+            if isinstance(after.state, Stopping) and (jobs := self.waits_for(name)):
+                reason = f"waiting for {jobs}: {reason}"
             pid = f" (pid {pid_of(after)})" if isinstance(after.state, Starting) else ""
             mark = " FAILING" if isinstance(after.state, Waiting) and is_failing(after) else ""
             log.info("%s: %s%s%s%s", name, shown.word(after), mark, pid, f": {reason}" if reason else "")

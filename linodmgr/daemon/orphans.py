@@ -21,6 +21,7 @@ GRACE = 1.0  # seconds in which whoever has just started a child says so in ``ou
 PASSES = 20  # at once; then others have their turn
 FINAL_PASSES = 200
 CLEAN_PASSES = 5  # in a row: the kernel may leave out a child while another one ends
+CLOSES_WITHIN = 3.0  # seconds for all, at the end of the daemon
 ENDS_WITHIN = 1.0  # seconds, after SIGKILL
 
 
@@ -73,7 +74,12 @@ class Orphans:
         if self._timer is not None:
             self._timer.cancel()
         clean = 0
+        until_all = time.monotonic() + CLOSES_WITHIN
+        unknown: list[int] = []
         for _ in range(FINAL_PASSES if self._is_subreaper else 0):
+            if time.monotonic() > until_all:
+                log.error("cannot end what hangs in the kernel: %s", kin.words(unknown))
+                return
             unknown = [pid for pid in kin.children() if pid not in self.ours | self._strangers]
             clean = 0 if unknown else clean + 1
             if clean == CLEAN_PASSES:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from linodmgr.daemon import rotation
+from linodmgr.daemon.children import end
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +67,6 @@ class Packer:
             self._timer.cancel()
             self._timer = None
         if self._work is not None:
-            self._work.child.kill()
             self._end()
 
     def _next(self) -> None:
@@ -111,7 +111,7 @@ class Packer:
         asyncio.get_running_loop().remove_reader(work.pidfd)
         os.close(work.pidfd)
         os.close(work.plain)
-        work.child.wait()
+        end(work.child)
         self.dead(work.child.pid)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(_part(work.log))
@@ -144,8 +144,7 @@ def _begin(path: Path, plain: Path) -> Work:
             os.setpriority(os.PRIO_PROCESS, child.pid, LOWEST)
             return Work(path, source, child, os.pidfd_open(child.pid))
         except OSError:
-            child.kill()
-            child.wait()
+            end(child)
             raise
     except OSError:
         os.close(source)

@@ -13,6 +13,7 @@ from linodmgr.birth import boot
 from linodmgr.core.site import Site
 from linodmgr.core.states import Remedy
 from linodmgr.daemon import kin, stop_signal
+from linodmgr.daemon.children import end
 from linodmgr.daemon.contain import Contain, Room
 from linodmgr.daemon.ends import Ends
 from linodmgr.daemon.keep import Locks
@@ -80,12 +81,14 @@ class LinuxProcesses:
             raise
         finally:
             os.close(lock)  # the worker has its own
+        self._contain.limit(room, site)  # not before: the spare process may stay there for another site
         try:
             pidfd = os.pidfd_open(process.pid)
         except OSError as error:  # nobody would ever know how it ends
-            room.kill()
-            process.kill()
-            process.wait()
+            with contextlib.suppress(OSError):
+                room.kill()
+            end(process)
+            room.close()
             raise failure(f"watch pid {process.pid}", error) from error
         self._limits.set(site, process.pid)
         found = kin.look(process.pid)
@@ -180,11 +183,11 @@ class LinuxProcesses:
         """Send SIGKILL to the worker and to all that it has started."""
         if start := self._ends.starts.get(pid):
             start.is_asked = start.is_killed = True
-            if start.room.cgroup or not start.is_over:
-                start.room.kill()
-            if not start.is_over:
+            if not start.is_over:  # this needs no descriptor, for which there may be none
                 with contextlib.suppress(ProcessLookupError):
                     signal.pidfd_send_signal(start.pidfd, signal.SIGKILL)
+            if start.room.cgroup or not start.is_over:
+                start.room.kill()
 
     def room_of(self, pid: int) -> Room:
         """Return where a worker lives, until its end has been told. Raises KeyError."""
@@ -204,7 +207,6 @@ class LinuxProcesses:
         """Return a fresh room; a process may wait in it to become the worker."""
         if launch.changes_user(site) and (room := self.spare.lend()):
             room.name = site.name
-            self._contain.limit(room, site)
             return room
         return self._contain.room(site)
 

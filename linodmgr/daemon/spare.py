@@ -15,12 +15,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from linodmgr import becoming
+from linodmgr.daemon.children import end
 from linodmgr.daemon.contain import Room
 from linodmgr.launch import SPARE, Launch
 
 ANSWER_WITHIN = 5.0  # seconds, while it is root's: it may just have been made
 EXECUTE_WITHIN = 0.2  # seconds, while it is the user's; it takes less than a thousandth
-END_WITHIN = 0.2  # seconds, after SIGKILL
 AGAIN_AFTER = 0.5  # seconds until the next one is made, so that nobody's restart has to wait for it
 
 
@@ -45,9 +45,9 @@ class Spare:
         Raises OSError like Popen if it could not be executed, with EAGAIN if nobody was there to do it.
         In either case the next one is made soon.
         """
-        if self._process is None:
+        if self._process is None or self._process.poll() is not None:
             try:
-                self._make()
+                self._renew()
             except OSError as error:
                 raise OSError(errno.EAGAIN, f"cannot run {sys.executable}: {error.strerror}") from error
         process, line = self._take()
@@ -62,10 +62,10 @@ class Spare:
                 becoming.tell(line, start, {1: output, 2: output, lock: lock})
                 code = becoming.failure(_answer(line))
             except OSError as error:  # it was ended by somebody, or does not answer
-                _end(process)
+                end(process)
                 raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from error
         if code:
-            _end(process)
+            end(process)
             raise OSError(code, os.strerror(code))
         return process
 
@@ -123,6 +123,13 @@ class Spare:
         asyncio.get_running_loop().add_reader(line, self._end)
         return process
 
+    def _renew(self) -> None:
+        """Have a process that waits, in place of none or of one that has ended. Raises OSError."""
+        _, line = self._take()
+        if line is not None:
+            line.close()
+        self._make()
+
     def _take(self) -> "tuple[subprocess.Popen[bytes] | None, socket.socket | None]":
         process, line = self._process, self._line
         self._process = self._line = None
@@ -137,16 +144,9 @@ class Spare:
         if line is not None:
             line.close()
         if process is not None:
-            _end(process)
+            end(process)
         if room := self.lend():
             room.close()
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Kill what is no worker; whom that does not end at once, whoever reaps orphans will see."""
-    process.kill()
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(END_WITHIN)
 
 
 def _answer(line: socket.socket) -> bytes:

@@ -29,6 +29,7 @@ class Sweep:
         self._done: dict[str, Callable[[], None]] = {}
         self._of_old: set[str] = set()  # marks of those that ended when nobody was there to see it
         self._proven: set[str] = set()  # of them: whose session is still that of their main process
+        self._said: dict[tuple[int, int], str] = {}  # who was named, by pid and start: the mark
         self._owners = Owners()
         self._relatives: dict[int, tuple[int, str]] = {}  # pid → when it was started, and the mark
         self._left: list[int] = []  # to be looked at in this pass
@@ -70,8 +71,9 @@ class Sweep:
                 continue
             while self._left:
                 self._look_at_some()
+            is_sure = kin.can_look()
             for mark in before:
-                self._count(mark)
+                self._count(mark, is_sure=is_sure)
             self._owners.next_pass()
 
     def _begin_soon(self) -> None:
@@ -102,12 +104,15 @@ class Sweep:
             self._end_of_pass()
 
     def _end_of_pass(self) -> None:
+        is_sure = kin.can_look()
         for mark in self._in_pass:
-            self._count(mark)
+            self._count(mark, is_sure=is_sure)
         self._owners.next_pass()
         if not self.starts:
             self._relatives.clear()
             self._owners.forget()
+        elif not is_sure:
+            self._next = asyncio.get_running_loop().call_later(AGAIN, self._begin)
         elif self.starts.keys() - (self._in_pass & self._awaited()):
             self._begin_soon()
 
@@ -173,7 +178,9 @@ class Sweep:
 
     def _is_of_it(self, found: kin.Kin, start: Start) -> bool:
         """Whether all in the process group of a process belong to a start."""
-        return found.session in (start.pid, found.pid) or self._owners.is_of_one(found.group)
+        if found.session in (start.pid, found.pid):
+            return True
+        return self._owners.is_of_one(found.group, is_strict=start.room.mark in self._of_old)
 
     def _end(self, found: kin.Kin, mark: str) -> None:
         if not _may_end(found.pid):
@@ -181,7 +188,8 @@ class Sweep:
                 self._others.setdefault(mark, []).append(found.pid)
             return
         start = self.starts[mark]
-        if not start.is_killed and mark not in self._seen:
+        if not start.is_killed and mark not in self._seen and (found.pid, found.started) not in self._said:
+            self._said[found.pid, found.started] = mark
             log.info("%s: ending what its worker left behind: %s", start.name, kin.words([found.pid]))
         self._seen.add(mark)
         if self._is_of_it(found, start):
@@ -213,10 +221,13 @@ class Sweep:
         if mark not in self._awaited():
             self._begin_soon()
 
-    def _count(self, mark: str) -> None:
-        """Know that a pass is over; the start is, too, once some have found nobody."""
+    def _count(self, mark: str, *, is_sure: bool) -> None:
+        """Know that a pass is over; the start is, too, once some have found nobody.
+
+        ``is_sure``: it has not been for want of descriptors.
+        """
         # A process may look dead while one of its threads hangs.
-        is_clean = mark not in self._seen | self._awaited()
+        is_clean = is_sure and mark not in self._seen | self._awaited()
         self._clean[mark] = self._clean.get(mark, 0) + 1 if is_clean else 0
         if self._clean[mark] < CLEAN_PASSES:
             return
@@ -224,9 +235,13 @@ class Sweep:
         del self._clean[mark]
         self._of_old.discard(mark)
         self._proven.discard(mark)
+        self._said = {who: whose for who, whose in self._said.items() if whose != mark}
         if others := kin.words(self._others.get(mark, ())):  # sudo has made them root's; they hold no lock
             log.warning("%s: cannot end what its worker left behind as another user: %s", start.name, others)
-        self._done.pop(mark)()
+        try:
+            self._done.pop(mark)()
+        except Exception:  # one start must not keep the others of this pass
+            log.exception("%s: cannot tell the end of its worker", start.name)
 
 
 def _is_taken(start: Start) -> bool:

@@ -12,6 +12,7 @@ from typing import NoReturn
 from linodmgr import __version__, launch
 from linodmgr.config import load
 from linodmgr.daemon import handover
+from linodmgr.daemon.children import end
 from linodmgr.daemon.ground import prepare
 from linodmgr.daemon.handover import Handover
 from linodmgr.errors import ConfigError, LinodmgrError
@@ -72,9 +73,9 @@ async def attempt(state: Handover, born: Callable[[int], None], dead: Callable[[
             if not await _ends(child.pid, TRY_WITHIN):
                 raise LinodmgrError(f"cannot upgrade: the new version is not ready within {TRY_WITHIN:g} s")
         finally:
-            child.kill()
-            status = child.wait()
+            end(child)
             dead(child.pid)
+        status = child.returncode
         if status != 0:
             lines = _text(words).splitlines()
             if status == ConfigError.exit_code:

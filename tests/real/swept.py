@@ -43,6 +43,11 @@ class Swept:
         """Likewise, of a start of this user whose main process, of this pid, ended when nobody was there."""
         self._add(name, pid, 1, uid, is_of_old=True)
 
+    def end_badly(self, name: str) -> None:
+        """Let it end what is left of a start whose end nobody can be told."""
+        start = Start(name, -1, 1, -1, 0, Room(name, name), -1, lambda _pid, _status: None)
+        self.thread.do(self._sweep.add, start, lambda: 1 / 0)
+
     def _add(self, name: str, pid: int, started: int, uid: int, *, is_of_old: bool) -> None:
         start = Start(name, pid, started, uid, 0, Room(name, name), -1, lambda _pid, _status: None)
         done = partial(self.over.append, name)

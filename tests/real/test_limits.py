@@ -21,6 +21,14 @@ def work():
 
 EVERY_SECOND = EVERY_HOUR.replace("3600", "1")
 
+HAS_A_LARGE_CHILD = EVERY_SECOND.replace(
+    "    pass",
+    """    global child
+    if child is None:
+        child = subprocess.Popen([sys.executable, "-c", "x = bytearray(200_000_000); input()"], stdin=-1)
+""",
+).replace("from linodmgr", "import subprocess, sys\nchild = None\nfrom linodmgr", 1)
+
 
 def test_whom_the_kernel_ends_first_is_set_whatever_the_daemon_has(daemon: Daemon) -> None:
     make_worker(daemon.home / "usual", "waits")
@@ -53,3 +61,14 @@ def test_a_worker_above_memory_max_is_started_again_and_that_is_told(
     ends = json.loads(daemon.cli("history", "noi", "--json").stdout)["exits"]
     assert "as it was asked to end: it used " in ends[0]["cause"]
     assert ends[0]["cause"].endswith("M of memory, memory_max is 1M")
+
+
+@pytest.mark.parametrize("cgroup", ["on", "off"])
+def test_what_a_worker_has_started_counts_for_memory_max(daemon: Daemon, cgroup: str) -> None:
+    make_site(daemon.home / "noi", HAS_A_LARGE_CHILD)
+    daemon.configure(site(daemon.home / "noi", memory_max="150M"))
+    daemon.start(environment={"LINODMGR_CGROUP": cgroup})
+
+    eventually(lambda: daemon.site("noi")["restarts"] >= 1, "it is started again", limit=30.0)
+
+    assert "M of memory, memory_max is 150M: it is started again" in daemon.said()

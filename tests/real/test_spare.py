@@ -166,6 +166,22 @@ def test_one_that_somebody_killed_is_reaped_and_keeps_nobody_from_starting(stage
     ended(stage.take(stage.start()))
 
 
+def test_one_that_has_just_ended_has_a_successor_at_once(stage: Stage) -> None:
+    spare = stage.one_waits()
+
+    def in_the_same_moment(start: Launch, output: int, lock: int) -> "subprocess.Popen[bytes]":
+        os.kill(spare, signal.SIGKILL)
+        os.waitid(os.P_PID, spare, os.WEXITED | os.WNOWAIT)
+        return stage.spare.become(start, output, lock, stage.room)
+
+    with open(stage.place / "output", "ab") as output, open(stage.place / "lock", "ab") as lock:
+        child = stage.thread.do(in_the_same_moment, stage.start(), output.fileno(), lock.fileno())
+
+    assert child.pid != spare
+    stage.seen()
+    ended(child)
+
+
 def test_one_that_ends_instead_of_becoming_anybody_is_a_start_to_try_again(stage: Stage) -> None:
     (stage.place / "ends.py").touch()
     stage.spare._program = stage.place / "ends.py"

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from linodmgr import birth
-from linodmgr.daemon import kin
+from linodmgr.daemon import kin, sweep
 from linodmgr.daemon.groups import Owners
 from tests.eventually import eventually
 from tests.real.swept import Swept, process
@@ -123,6 +123,38 @@ def test_a_pass_for_which_there_is_no_descriptor_is_made_later(
     assert not failures
 
 
+def test_a_pass_in_which_nobody_could_be_looked_at_is_none(
+    swept: Swept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = kin.look
+    passes: list[int] = []
+    listed = kin.processes
+
+    def scarce(pid: int) -> kin.Kin | None:
+        return look(pid) if len(passes) > 5 else None
+
+    def counted() -> list[int]:
+        passes.append(0)
+        return listed()
+
+    monkeypatch.setattr(sweep, "AGAIN", 0.01)
+    monkeypatch.setattr(kin, "look", scarce)
+    monkeypatch.setattr(kin, "processes", counted)
+    with process("one", "sleep", "100000") as left:
+        swept.end_of_old("one", -1, os.geteuid())
+
+        eventually(lambda: swept.over == ["one"], "it is over")
+        assert left.wait() == -signal.SIGKILL
+    assert len(passes) > 5
+
+
+def test_one_end_that_cannot_be_told_does_not_hold_up_others(swept: Swept) -> None:
+    swept.end_badly("bad")
+    swept.end("good")
+
+    eventually(lambda: swept.over == ["good"], "the other one is over")
+
+
 def test_who_is_just_being_let_go_by_the_kernel_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(birth, "open", lambda *_args, **_keys: io.BytesIO(RELEASED), raising=False)
 
@@ -136,14 +168,15 @@ def test_whose_a_group_is_is_known_from_a_whole_pass_on() -> None:
     owners = Owners()
 
     owners.note(mine)
-    assert not owners.is_of_one(77)
+    assert not owners.is_of_one(77, is_strict=False)
 
     owners.next_pass()
-    assert owners.is_of_one(77)
-    assert owners.is_of_one(78)  # younger than that pass
+    assert owners.is_of_one(77, is_strict=True)
+    assert owners.is_of_one(78, is_strict=False)  # younger than that pass
+    assert not owners.is_of_one(78, is_strict=True)
 
     owners.note(kin.Kin(pid=1 << 30, parent=1, group=77, session=77, started=1, is_dead=False))
-    assert not owners.is_of_one(77)
+    assert not owners.is_of_one(77, is_strict=False)
 
     owners.forget()
-    assert not owners.is_of_one(77)
+    assert not owners.is_of_one(77, is_strict=False)
