@@ -72,6 +72,7 @@ def let_it_end(daemon: Daemon, *arguments: str) -> None:
     assert re.fullmatch(r"noi: waiting for checkdata, \d+ s of 60", first)
     assert any(re.fullmatch(r"noi: waited \d+ s for checkdata", line) for line in rest)
     assert daemon.log("noi").count("has ended") == 1
+    assert "noi: STOPPING: waiting for checkdata: killed in 60 s if it is still there" in daemon.said()
 
 
 def test_the_job_that_runs_may_end_and_no_other_begins(busy: Daemon, runtime: Path) -> None:
