@@ -73,19 +73,27 @@ class Guard:
                     log.warning("%s: a process of another user looks like a linod: %s", site.name, others)
                     found[site.name] = concerned
 
-    def obstacle(self, site: Site, ours: Collection[int], *, is_urgent: bool = False) -> str:
+    def obstacle(self, site: Site, ours: Collection[int], others: Iterable[Site] = ()) -> str:
         """Return why ``site`` must not start now, empty if nothing is in the way.
 
-        ``is_urgent``: its worker has just ended, and nobody can have taken its place.
+        ``others`` will start soon, too, and need not be looked for once more then.
         """
-        is_fresh = is_urgent or time.monotonic() - self._looked.get(site.name, -math.inf) < FRESH_SECONDS
-        if is_fresh and site.name not in self._found:
-            return ""
-        self.look([site], ours)
+        if site.name in self._found:
+            self.look([site], ours)
+        elif not self._is_fresh(site):
+            known = [one for one in others if one.name not in self._found and not self._is_fresh(one)]
+            self.look([site, *known], ours)
         if found := self._found.get(site.name):
             self.watch(site.name, [stranger.pid for stranger in found])
             return f"another linod runs for this directory: {_words(found)}"
         return ""
+
+    def known(self, site: Site, ours: Collection[int]) -> str:
+        """Return what was in the way of ``site`` and still is; nobody new is looked for."""
+        return self.obstacle(site, ours) if site.name in self._found else ""
+
+    def _is_fresh(self, site: Site) -> bool:
+        return time.monotonic() - self._looked.get(site.name, -math.inf) < FRESH_SECONDS
 
     def in_the_way(self, name: str) -> str:
         """Return which of the processes that were once in the way of ``name`` still are, in words."""

@@ -21,6 +21,7 @@ from linodmgr.core.states import (
     Event,
     Exited,
     Outgrown,
+    Queued,
     Remedy,
     Spawned,
     SpawnFailed,
@@ -208,9 +209,7 @@ class Loop:
 
     def _spawn(self, site: Site) -> Spawned | SpawnFailed:
         self._yielding.discard(site.name)
-        is_urgent = self.fleet[site.name].state == Spawning(paced=False)
-        obstacle = self.held(site.name) or self.guard.obstacle(site, set(self._names), is_urgent=is_urgent)
-        if obstacle:
+        if obstacle := self.held(site.name) or self._obstacle(site):
             return SpawnFailed(obstacle, Remedy.CHANGE)
         try:
             pid = self._processes.spawn(site, self.exited)
@@ -222,6 +221,15 @@ class Loop:
         self._names[pid] = site.name
         self._seen[site.name].started = time.monotonic()
         return Spawned(pid)
+
+    def _obstacle(self, site: Site) -> str:
+        """Return which linod of others is in the way of a start, in words."""
+        if self.fleet[site.name].state == Spawning(paced=False):
+            return self.guard.known(site, set(self._names))  # its worker has just ended
+        waiting = [
+            self.sites[name] for name in self.fleet if isinstance(self.fleet[name].state, Queued | Waiting)
+        ]
+        return self.guard.obstacle(site, set(self._names), waiting)
 
     def _is_stopping(self, pid: int) -> bool:
         return pid in self._names and isinstance(self.fleet[self._names[pid]].state, Stopping)
