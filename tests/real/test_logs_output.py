@@ -71,7 +71,7 @@ def test_the_next_daemon_knows_that_it_stands_inside_a_line(tmp_path: Path) -> N
         os.write(output, b"half a")
         desk.drain()
     with log_desk(tmp_path) as desk:
-        desk.thread.do(desk.logs.attach, desk.site)
+        desk.thread.do(desk.logs.attach, desk.site, os.geteuid())
         os.write(output, b" line\n")
         desk.drain()
         os.close(output)
@@ -84,7 +84,7 @@ def test_what_waits_while_no_daemon_lives_is_read_by_the_next(tmp_path: Path) ->
         output = desk.open()
     os.write(output, b"x" * 4000 + b"\n")
     with log_desk(tmp_path) as desk:
-        desk.thread.do(desk.logs.attach, desk.site)
+        desk.thread.do(desk.logs.attach, desk.site, os.geteuid())
         desk.drain()
         os.close(output)
 
@@ -215,7 +215,7 @@ def test_what_is_known_is_handed_over(tmp_path: Path) -> None:
         state["one"]["pipe"] = os.dup(state["one"]["pipe"])  # as an exec(2) hands it over
         with log_desk(tmp_path) as heir:
             heir.thread.do(heir.logs.restore, state)
-            heir.thread.do(heir.logs.attach, heir.site)
+            heir.thread.do(heir.logs.attach, heir.site, os.geteuid())
             assert heir.tail("one") == ["one"] * 9
         os.close(output)
 
