@@ -14,6 +14,15 @@ def born(pid: int) -> int:
     return int(fields[19]) if fields else 0
 
 
+def surely_born(pid: int) -> int:
+    """Like `born`, but raise OSError if nobody can tell: there is no descriptor left, say."""
+    try:
+        fields = _fields(pid)
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return int(fields[19]) if fields else 0
+
+
 def stat(pid: int) -> list[bytes]:
     """Return the fields of proc_pid_stat(5) from the third on; empty if the process is gone."""
     try:
@@ -31,7 +40,9 @@ def lives(pid: int, started: int) -> bool:
         fields = _fields(pid)
     except (FileNotFoundError, ProcessLookupError):
         return False
-    return bool(fields) and int(fields[19]) == started and fields[0] not in (b"Z", b"X")
+    if not fields or int(fields[19]) != started:
+        return False
+    return fields[0] not in (b"Z", b"X") or int(fields[17]) > 1  # its main thread may have ended alone
 
 
 def _fields(pid: int) -> list[bytes]:

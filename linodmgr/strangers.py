@@ -9,6 +9,7 @@ from linodmgr.birth import born, stat
 
 COMMANDS = (b"linod", b"runworker")
 LISTING = (b"--list", b"-l", b"--mode=list", b"--help", b"-h")
+OUR_OWN = (b"/linodmgr", b"/cli/waiting.py")  # command lines that may name anything
 COMMAND_SHOWN = 100  # characters
 _SHELLS = (b"sh", b"bash", b"dash", b"ash", b"ksh", b"zsh")
 _PYTHONS = (b"python", b"pypy")
@@ -81,10 +82,14 @@ def is_linod(arguments: list[bytes]) -> bool:
     False
     >>> is_linod([b"vim", b"linod"])
     False
+    >>> is_linod([b"python", b"/usr/bin/linodmgr", b"hold", b"noi", b"supervisorctl", b"stop", b"linod"])
+    False
     """
     if not any(command in arguments[1:] for command in COMMANDS) and not _is_runner(arguments):
         return False
     if any(argument in LISTING for argument in arguments[1:]):
+        return False
+    if any(argument.endswith(OUR_OWN) for argument in arguments[1:3]):
         return False
     programs = [os.path.basename(argument).lstrip(b"-") for argument in arguments[:2]]
     return programs[0].startswith(_PYTHONS) or (programs[0] in _SHELLS and programs[1].startswith(_PYTHONS))

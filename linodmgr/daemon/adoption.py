@@ -12,7 +12,7 @@ from linodmgr.core.site import Site
 from linodmgr.core.states import Goal, Running, Starting, Worker
 from linodmgr.daemon import kin
 from linodmgr.daemon.keep import Locks
-from linodmgr.daemon.live import LiveRecords, LiveWorker
+from linodmgr.daemon.live import SCARCE, LiveRecords, LiveWorker
 from linodmgr.daemon.logs import Logs
 from linodmgr.daemon.loop import Loop
 from linodmgr.daemon.processes import LinuxProcesses
@@ -21,7 +21,7 @@ from linodmgr.errors import LinodmgrError
 log = logging.getLogger(__name__)
 
 BESIDE = 64  # descriptors that a daemon needs beside those of its workers
-FOR_EACH = 3  # for each worker: its process, its output, and what has ended in the same moment
+FOR_EACH = 2  # for each worker: its process and its output
 NO_SLOT = float("-inf")  # nobody's start has to wait for one that is taken over
 
 
@@ -82,7 +82,9 @@ class Adoption:
             return False
         try:
             self.processes.adopt(live, self.loop.exited)
-        except ProcessLookupError:
+        except OSError as error:
+            if error.errno in SCARCE:
+                raise
             log.info("%s: its worker (pid %d) has ended while no daemon ran", name, live.pid)
             return False
         site = sites.get(name, live.site)

@@ -199,14 +199,20 @@ class Client(asyncio.Protocol):
             self._stop_listening()
             self._results.sort(key=lambda result: result.site)
             if self.holder:  # one may have been released while another was waited for
-                self._results = [self._kept(result, self.holder) for result in self._results]
+                self._refuse(self.holder)
             self.finish(Done(self._results, self._words))
 
-    def _kept(self, result: Result, holder: tuple[int, int]) -> Result:
-        if not result.ok or result.site not in self._desk.roster.config.sites:
-            return result
-        reason = self._desk.roster.keep(result.site, holder)
-        return replace(result, ok=False, reason=reason) if reason else result
+    def _refuse(self, holder: tuple[int, int]) -> None:
+        """Let the results say for which sites the command must not begin."""
+        names = [result.site for result in self._results if result.ok]
+        try:
+            reasons = self._desk.roster.in_the_way(names, holder)
+        except OSError as error:  # there is no descriptor left
+            reasons = dict.fromkeys(names, f"cannot look for other linods: {error.strerror}")
+        self._results = [
+            replace(result, ok=False, reason=reasons[result.site]) if result.site in reasons else result
+            for result in self._results
+        ]
 
     @property
     def connection(self) -> int:

@@ -30,6 +30,7 @@ class Guard:
         self._holders = holders  # of the locks of these project directories
         self._found: dict[str, list[strangers.Stranger]] = {}
         self._watched: set[tuple[str, int]] = set()
+        self._others: set[tuple[str, int]] = set()  # of them: who does not run its jobs
         self._looked: dict[str, float] = {}  # when, by site: monotonic
 
     def look(self, sites: Collection[Site], ours: Collection[int]) -> None:
@@ -97,12 +98,15 @@ class Guard:
 
     def in_the_way(self, name: str) -> str:
         """Return which of the processes that were once in the way of ``name`` still are, in words."""
-        pids = [pid for whose, pid in self._watched if whose == name]
+        pids = [pid for whose, pid in self._watched - self._others if whose == name]
         found = [stranger for pid in sorted(pids) if (stranger := strangers.describe(pid))]
         return f"another linod runs for this directory: {_words(found)}" if found else ""
 
-    def watch(self, name: str, pids: Iterable[int]) -> None:
-        """Call back for ``name`` some seconds after each of ``pids`` has ended."""
+    def watch(self, name: str, pids: Iterable[int], *, is_linod: bool = True) -> None:
+        """Call back for ``name`` some seconds after each of ``pids`` has ended.
+
+        ``is_linod``: they run its jobs.
+        """
         loop = asyncio.get_running_loop()
         for pid in pids:
             if (name, pid) in self._watched:
@@ -113,6 +117,8 @@ class Guard:
                 loop.call_later(RESPAWN_SECONDS, self._cleared, name)
                 continue
             self._watched.add((name, pid))
+            if not is_linod:
+                self._others.add((name, pid))
             loop.add_reader(pidfd, self._ended, name, pid, pidfd)
 
     def hand_over(self) -> list[tuple[str, int]]:
@@ -124,6 +130,7 @@ class Guard:
         loop.remove_reader(pidfd)
         os.close(pidfd)
         self._watched.discard((name, pid))
+        self._others.discard((name, pid))
         delay = RESPAWN_SECONDS if name in self._found else 0.0
         loop.call_later(delay, self._cleared, name)
 

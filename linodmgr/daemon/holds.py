@@ -10,17 +10,19 @@ import logging
 import os
 from collections.abc import Callable, Collection
 
-from linodmgr.birth import born
+from linodmgr.birth import born, surely_born
 from linodmgr.core.site import Site
 from linodmgr.core.told import line
 from linodmgr.daemon.hold_file import Hold, HoldFile, Stored, place_of
 from linodmgr.daemon.keep import Locks
+from linodmgr.daemon.live import SCARCE
 from linodmgr.daemon.spawning import SpawnError
 from linodmgr.errors import LinodmgrError
 
 log = logging.getLogger(__name__)
 
 PID_MAX = 2**22  # PID_MAX_LIMIT of the kernel
+WATCH_AGAIN = 5.0  # seconds
 COMMAND_LIMIT = 200  # characters of a command that are kept
 UNKNOWN = "held, for the holds could not be read and a command may still run"
 
@@ -47,11 +49,23 @@ class Holds:
                     gone.append(hold)
             except OSError as error:
                 log.error("cannot watch %s, see linodmgr release: %s", hold, error.strerror)
+                asyncio.get_running_loop().call_later(WATCH_AGAIN, self._watch_again, hold)
         for hold in gone:
             log.info("%s: no longer %s, which has ended", ", ".join(hold.sites), hold)
         if gone:
             self._forget(gone)
         return gone
+
+    def _watch_again(self, hold: Hold) -> None:
+        if hold not in self._file.content.holds:
+            return
+        try:
+            is_there = self._follow(hold)
+        except OSError:
+            asyncio.get_running_loop().call_later(WATCH_AGAIN, self._watch_again, hold)
+        else:
+            if not is_there:
+                self._over(hold.pid, hold.started)
 
     def reason(self, site: Site) -> str:
         """Return why ``site`` must not run now, in words; empty if it may."""
@@ -127,10 +141,8 @@ class Holds:
                 self._leave(hold)
         for site in released:
             log.warning("%s: released by hand", site.name)
-            for hold in content.holds:
-                if hold.keeps(site):
-                    with contextlib.suppress(OSError):
-                        self._locks.take_back(site.directory, hold.pid)
+            with contextlib.suppress(OSError):
+                self._locks.take_back(site.directory)
         return released
 
     def in_the_way(self, site: Site, process: tuple[int, int]) -> str:
@@ -166,10 +178,17 @@ class Holds:
             return False
         try:
             pidfd = os.pidfd_open(hold.pid)
-        except ProcessLookupError:
-            return False
-        if born(hold.pid) != hold.started or (uid is not None and _owner(hold.pid) != uid):
-            os.close(pidfd)
+        except OSError as error:
+            if error.errno in SCARCE:
+                raise
+            return False  # at most a thread has this number
+        is_there = False
+        try:
+            is_there = surely_born(hold.pid) == hold.started and uid in (None, _owner(hold.pid))
+        finally:
+            if not is_there:
+                os.close(pidfd)
+        if not is_there:
             return False
         self._pidfds[hold.pid, hold.started] = pidfd
         asyncio.get_running_loop().add_reader(pidfd, self._over, hold.pid, hold.started)

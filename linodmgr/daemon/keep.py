@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 GOALS_LIMIT = 1024 * 1024  # bytes of a goals file that is believed
 HOLDER_LIMIT = 4096  # bytes of a lock file
+LENT = "hold"  # in place of a control group: who has it is no worker
 
 
 class Locks:
@@ -53,12 +54,13 @@ class Locks:
             raise failure(f"lock {project!r}", error) from error
         try:
             pids = _recorded(lock)
+            is_lent = all(_is_lent(line) for line in _lines(lock) if _living(line))
         except OSError as error:
             os.close(lock)
             raise failure(f"find out who has the lock of {project!r}", error) from error
         if pids:
             os.close(lock)
-            raise _in_the_way(pids)
+            raise _in_the_way(pids, is_lent=is_lent)
         self._seen.pop(path, None)
         return lock
 
@@ -79,15 +81,15 @@ class Locks:
         try:
             lines = [line for line in _lines(lock) if _living(line)]
             if all(_holder(line) != (pid, birth.born(pid)) for line in lines):
-                _write(lock, [*lines, _line(pid, "")])
+                _write(lock, [*lines, _line(pid, LENT)])
         finally:
             os.close(lock)
 
-    def take_back(self, project: str, pid: int) -> None:
-        """Let a lock that was lent to a process be free although that lives. Raises OSError."""
+    def take_back(self, project: str) -> None:
+        """Let a lock that was lent be free although those live to whom it was. Raises OSError."""
         lock = _opened(self._path(project))
         try:
-            _write(lock, [line for line in _lines(lock) if _holder(line) != (pid, birth.born(pid))])
+            _write(lock, [line for line in _lines(lock) if not _is_lent(line)])
         finally:
             os.close(lock)
 
@@ -191,12 +193,17 @@ def _recorded(lock: int) -> tuple[int, ...]:
     return tuple(pid for line in _lines(lock) for pid in _living(line))
 
 
-def _in_the_way(pids: tuple[int, ...]) -> SpawnError:
+def _is_lent(line: str) -> bool:
+    return line.endswith(f" {LENT}")
+
+
+def _in_the_way(pids: tuple[int, ...], *, is_lent: bool = False) -> SpawnError:
     found = [stranger for pid in pids if (stranger := strangers.describe(pid))]
     who = ", ".join(str(stranger) for stranger in found)
     if not who:
         who = f"pid {pids[0]}, which is ending" if pids else "a process that cannot be seen"
-    return SpawnError(f"another linod runs for this directory: {who}", Remedy.RETRY, pids, is_unseen=not pids)
+    what = "this directory is held" if is_lent else "another linod runs for this directory"
+    return SpawnError(f"{what}: {who}", Remedy.RETRY, pids, is_unseen=not pids, is_lent=is_lent)
 
 
 def lock_daemon(runtime_dir: Path) -> int:

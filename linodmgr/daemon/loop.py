@@ -216,7 +216,7 @@ class Loop:
         except SpawnError as error:
             if error.in_the_way and all(self._is_stopping(pid) for pid in error.in_the_way):
                 self._yielding.add(site.name)
-            self.guard.watch(site.name, error.in_the_way)
+            self.guard.watch(site.name, error.in_the_way, is_linod=not error.is_lent)
             return SpawnFailed(error.reason, error.remedy)
         self._names[pid] = site.name
         self._seen[site.name].started = time.monotonic()

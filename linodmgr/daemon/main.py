@@ -88,6 +88,7 @@ class Daemon:
         self._book = JobBook(self._loop, self._history, self._logs)
         self._book.ticked = Memory(self._loop, self._processes).look
         self._status = Status(self._loop, self._logs, self._book)
+        self._status.is_wanted = self._roster.is_wanted
         self._loop.waits_for = self._status.waits_for
         answers = JobAnswers(self._loop, self._book, self._history, self._logs)
         self._control = Control(self._loop, self._roster, self._status, answers, self)

@@ -6,13 +6,14 @@ from collections.abc import Collection, Iterable, Sequence
 from linodmgr.config import Config
 from linodmgr.core import shown
 from linodmgr.core.names import choose
-from linodmgr.core.plan import changes, plan
+from linodmgr.core.plan import plan
 from linodmgr.core.site import Site
 from linodmgr.core.states import Blocked, Cleared, Event, Goal, RestartWanted, Stopped, Wanted
 from linodmgr.core.worker import pid_of
+from linodmgr.daemon import differences
 from linodmgr.daemon.handover import HandedRound
 from linodmgr.daemon.hold_file import Hold
-from linodmgr.daemon.holds import Holds
+from linodmgr.daemon.holds import UNKNOWN, Holds
 from linodmgr.daemon.keep import Goals
 from linodmgr.daemon.loop import Loop
 from linodmgr.daemon.rolling import Rolling
@@ -49,7 +50,9 @@ class Roster:
         self._leaving = {name for name in alive if name not in self.config.sites}
         wanted = {site.name: site for site in self.config.sites.values() if self.shall_run(site)}
         self._look([site for name, site in wanted.items() if name not in alive])
-        self._stop_all([name for name in alive if name not in wanted])
+        # Nobody's command has begun while a worker of its site lives, also if nobody knows what is held.
+        left = {name for name in alive if name in self.config.sites and self._held(name) == UNKNOWN}
+        self._stop_all([name for name in alive if name not in {*wanted, *left}])
         self._loop.put_all((name, Wanted(Goal.UP)) for name in wanted)
         self._rolling.begin([name for name in alive if name in wanted and name in outdated], self._at_once())
 
@@ -127,13 +130,18 @@ class Roster:
         self._holds.end(*process)
         return [name for name in names if name in self.config.sites]
 
-    def keep(self, name: str, process: tuple[int, int]) -> str:
-        """Return why the process must not begin for which a site is held, in words; empty if it may."""
-        site = self.config.sites[name]
-        self._look([site])
-        return self._holds.in_the_way(site, process) or self._loop.guard.obstacle(
-            site, set(self._loop.pids())
-        )
+    def in_the_way(self, names: Iterable[str], process: tuple[int, int]) -> dict[str, str]:
+        """Return why the process must not begin for which sites are held, in words, by their names.
+
+        Those that were removed meanwhile do not count.
+        """
+        sites = [self.config.sites[name] for name in names if name in self.config.sites]
+        self._look(sites)
+        ours, guard = set(self._loop.pids()), self._loop.guard
+        found = {
+            site.name: self._holds.in_the_way(site, process) or guard.known(site, ours) for site in sites
+        }
+        return {name: reason for name, reason in found.items() if reason}
 
     def why_left_alone(self, name: str) -> str:
         """Return why a site is not started although somebody wants it, in words; else nothing."""
@@ -193,10 +201,10 @@ class Roster:
         for name in todo.restarted + todo.adjusted:
             is_restart = name in todo.restarted and self.shall_run(config.sites[name])
             verb = "restarted" if is_restart else "changed"
-            lines.append(f"{name}: {verb} ({_fields(before[name], config.sites[name])})")
+            lines.append(f"{name}: {verb} ({differences.fields(before[name], config.sites[name])})")
         lines += [f"{name}: {self.why_left_alone(name)}" for name in touched if self._held(name)]
         lines.append(f"{len(todo.unchanged)} unchanged")
-        lines += _daemon_changes(old, config)
+        lines += differences.of_daemon(old, config)
         on_their_way = [
             name for name in touched if self.shall_run(config.sites[name]) or not self._loop.is_settled(name)
         ]
@@ -221,7 +229,11 @@ class Roster:
 
     def shall_run(self, site: Site) -> bool:
         """Whether it is enabled, nobody stopped it by hand, and nobody holds it."""
-        return site.enabled and not self._goals.is_stopped(site.name) and not self._holds.reason(site)
+        return self.is_wanted(site) and not self._holds.reason(site)
+
+    def is_wanted(self, site: Site) -> bool:
+        """Whether it is enabled, and nobody stopped it by hand."""
+        return site.enabled and not self._goals.is_stopped(site.name)
 
     def _held(self, name: str) -> str:
         return self._holds.reason(self._loop.sites[name])
@@ -282,19 +294,3 @@ class Roster:
         if name in self._leaving and isinstance(self._loop.fleet[name].state, Stopped):
             self._leaving.discard(name)
             self._loop.remove(name)
-
-
-def _fields(old: Site, new: Site) -> str:
-    names = sorted(changes(old, new))
-    return ", ".join(_policy_fields(old, new) if name == "policy" else name for name in names)
-
-
-def _policy_fields(old: Site, new: Site) -> str:
-    fields = old.policy.__struct_fields__
-    return ", ".join(name for name in fields if getattr(old.policy, name) != getattr(new.policy, name))
-
-
-def _daemon_changes(old: Config, new: Config) -> list[str]:
-    if (old.places, old.group) == (new.places, new.group):
-        return []
-    return ["[daemon]: directories and group take effect when the daemon is started again"]

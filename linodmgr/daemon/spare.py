@@ -46,6 +46,7 @@ class Spare:
         In either case the next one is made soon.
         """
         if self._process is None or self._process.poll() is not None:
+            room.pid = 0  # of none, or of one that has ended
             try:
                 self._renew()
             except OSError as error:

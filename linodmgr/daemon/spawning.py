@@ -18,13 +18,21 @@ SCARCE = {errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, 
 class SpawnError(Exception):
     """No process: ``reason`` in words, what helps, and which processes are in the way.
 
-    ``is_unseen``: some process is, but it could not be found.
+    ``is_unseen``: some process is, but it could not be found; ``is_lent``: they run no jobs, another
+    daemon holds the site for them.
     """
 
     def __init__(
-        self, reason: str, remedy: Remedy, in_the_way: tuple[int, ...] = (), *, is_unseen: bool = False
+        self,
+        reason: str,
+        remedy: Remedy,
+        in_the_way: tuple[int, ...] = (),
+        *,
+        is_unseen: bool = False,
+        is_lent: bool = False,
     ) -> None:
         super().__init__(reason)
+        self.is_lent = is_lent
         self.is_unseen = is_unseen
         self.reason = reason
         self.remedy = remedy

@@ -1,12 +1,13 @@
 """What ``linodmgr status`` shows, and what became of a site after a command."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from linodmgr import __version__
 from linodmgr.core import shown
 from linodmgr.core.job_states import attention
+from linodmgr.core.site import Site
 from linodmgr.core.states import Blocked, Goal, Stopped, Stopping
 from linodmgr.core.worker import is_failing, pid_of
 from linodmgr.daemon.holds import UNKNOWN
@@ -24,6 +25,7 @@ class Status:
     """Reads the loop; changes nothing."""
 
     def __init__(self, loop: Loop, logs: Logs, book: JobBook) -> None:
+        self.is_wanted: Callable[[Site], bool] = lambda _site: True  # but for a hold
         self._loop = loop
         self.book = book
         self._logs = logs
@@ -72,9 +74,7 @@ class Status:
             name=name,
             directory=site.directory,
             state=shown.word(worker),
-            goal=Goal.UP.value
-            if self._held(name) == UNKNOWN
-            else worker.goal.value,  # nobody knows for how long
+            goal=Goal.UP.value if self._is_lost(site) else worker.goal.value,
             pid=pid,
             since=_rfc3339(self._loop.state_since_utc(name)),
             uptime=None if uptime is None else round(uptime, 3),
@@ -105,6 +105,10 @@ class Status:
 
     def _held(self, name: str) -> str:
         return self._loop.held(name) if isinstance(self._loop.fleet[name].state, Stopped | Stopping) else ""
+
+    def _is_lost(self, site: Site) -> bool:
+        """Whether a site that is wanted is held, and nobody knows until when."""
+        return self._held(site.name) == UNKNOWN and self.is_wanted(site)
 
     def _lingers(self, name: str) -> str:
         """Return which linod goes on for a stopped site because it is none of ours, in words."""

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -90,6 +91,25 @@ def test_a_record_of_another_boot_or_of_an_earlier_process_with_that_pid_is_not_
 
     assert pid_of(daemon, "one") != old
     assert not is_alive(old)
+
+
+def test_a_record_whose_pid_is_that_of_a_thread_by_now_keeps_nobody_from_starting(daemon: Daemon) -> None:
+    begin(daemon, names=("one",))
+    old = pid_of(daemon, "one")
+    daemon.kill()
+    os.kill(old, signal.SIGKILL)
+    eventually(lambda: not is_alive(old), "it has ended")
+    end = threading.Event()
+    thread = threading.Thread(target=end.wait)
+    thread.start()
+    change(record(daemon), lambda told: told.update(pid=thread.native_id))
+
+    daemon.start()
+
+    assert pid_of(daemon, "one") != old
+    assert "has ended while no daemon ran" in daemon.said()
+    end.set()
+    thread.join()
 
 
 def test_a_damaged_record_is_set_aside_with_a_message(daemon: Daemon) -> None:

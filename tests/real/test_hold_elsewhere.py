@@ -169,19 +169,12 @@ def test_the_second_of_two_holds_goes_on_alone(daemon: Daemon, other: Daemon, on
         other.stop()
 
 
-def test_a_daemon_that_cannot_know_what_is_held_does_not_say_that_all_is_well(
-    daemon: Daemon, one: Path
-) -> None:
+def test_a_command_that_speaks_of_linod_is_none(daemon: Daemon, one: Path) -> None:
     daemon.configure(site(one))
     daemon.start()
-    daemon.cli("stop", "--daemon")
-    (daemon.home / "state" / "holds.json").write_text('{"holds": [{"si')
-    daemon.start()
+    pid_of(daemon, "one")
+    command = [LINODMGR, "--config", str(daemon.config), "hold", "one", "--", "echo", "manage.py", "linod"]
 
-    told = daemon.cli("start", "one", code=1).stdout
-    assert "a command may still run: starts with linodmgr release one" in told
-    daemon.cli("status", code=3)
+    done = subprocess.run(command, cwd=one, capture_output=True, text=True, check=False)
 
-    daemon.cli("release")
-    until(daemon, "one", "RUNNING")
-    daemon.cli("status")
+    assert (done.stdout, done.returncode) == ("manage.py linod\n", 0)

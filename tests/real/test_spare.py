@@ -169,6 +169,8 @@ def test_one_that_somebody_killed_is_reaped_and_keeps_nobody_from_starting(stage
 def test_one_that_has_just_ended_has_a_successor_at_once(stage: Stage) -> None:
     spare = stage.one_waits()
 
+    stage.room.take(spare)  # as it is lent
+
     def in_the_same_moment(start: Launch, output: int, lock: int) -> "subprocess.Popen[bytes]":
         os.kill(spare, signal.SIGKILL)
         os.waitid(os.P_PID, spare, os.WEXITED | os.WNOWAIT)
@@ -178,6 +180,7 @@ def test_one_that_has_just_ended_has_a_successor_at_once(stage: Stage) -> None:
         child = stage.thread.do(in_the_same_moment, stage.start(), output.fileno(), lock.fileno())
 
     assert child.pid != spare
+    assert stage.room.pid == child.pid, "or it would be killed with whoever has the other pid by then"
     stage.seen()
     ended(child)
 
