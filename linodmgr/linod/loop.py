@@ -1,5 +1,6 @@
 """Runs the jobs of the default scheduler when they are due, until a signal asks to stop."""
 
+import atexit
 import logging
 import os
 import signal
@@ -82,6 +83,7 @@ def own_signals() -> Stop:
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, _interrupted)
     stop.own()
+    atexit.register(stop.hear_no_more)
     return stop
 
 

@@ -94,6 +94,11 @@ class Stop:
         """Whether this is the runner's own process, not one that a job forked."""
         return os.getpid() == self._pid
 
+    def hear_no_more(self) -> None:
+        """Be asked only once, at the very end: timeout(1) asks twice, and Python drops its handlers before."""
+        if self.requested and self.is_ours():
+            self._signal(self._number, signal.SIG_IGN)
+
     def leaves_at_once(self) -> bool:
         """Whether the end of manage.py is the end of a stop that should go no further way: see `leave`."""
         self._over = True

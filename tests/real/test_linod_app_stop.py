@@ -70,6 +70,15 @@ def parent():
 SIGNALS = [signal.SIGTERM, signal.SIGINT]
 
 
+def test_who_asks_to_stop_again_and_again_is_told_that_it_went_well(tmp_path: Path) -> None:
+    with linod(make_site(tmp_path, BEGINNING + DAILY)) as running:
+        running.sleeps()
+        while running.process.poll() is None:
+            running.process.send_signal(signal.SIGTERM)
+
+        assert running.ends() == 0
+
+
 @pytest.mark.parametrize("number", SIGNALS)
 def test_an_idle_loop_ends_at_once(tmp_path: Path, number: signal.Signals) -> None:
     with linod(make_site(tmp_path, BEGINNING + DAILY)) as running:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from linodmgr.runner_protocol import Ready, Unhooked
+from tests.eventually import eventually
 from tests.real.django_sites import make_site
 from tests.real.runner_harness import Runner, started
 
@@ -158,9 +159,17 @@ def stop_during_a_task(runner: Runner, site: Path) -> None:
     runner.begin()
     runner.expect(Ready)
     runner.prints("Slow begins\n")
+    before = times_waited(runner)
     runner.stop()
+    eventually(lambda: times_waited(runner) > before, "the main thread has heard it, and waits again")
     (site / "finish").touch()
     assert runner.ends() == 0, runner.text()
+
+
+def times_waited(runner: Runner) -> int:
+    """Return how often the main thread has begun to wait."""
+    status = Path(f"/proc/{runner.process.pid}/status").read_text()
+    return int(status.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
 
 
 @pytest.mark.parametrize("main", [IN_MAIN, IN_THREAD])
