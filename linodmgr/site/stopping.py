@@ -95,7 +95,7 @@ class Stop:
         return os.getpid() == self._pid
 
     def hear_no_more(self) -> None:
-        """Be asked only once, at the very end: timeout(1) asks twice, and Python drops its handlers before."""
+        """Be asked only once: timeout(1) asks twice, and Python drops its handlers before it ends."""
         if self.requested and self.is_ours():
             self._signal(self._number, signal.SIG_IGN)
 
