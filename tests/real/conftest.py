@@ -30,6 +30,15 @@ def daemon(runtime: Path, request: pytest.FixtureRequest) -> Iterator[Daemon]:
 
 
 @pytest.fixture
+def other(runtime: Path) -> Iterator[Daemon]:
+    """A second daemon, with directories of its own."""
+    (runtime / "other").mkdir(mode=0o755)
+    made = Daemon(runtime / "other")
+    yield made
+    assert made.stop() == 0, made.said()
+
+
+@pytest.fixture
 def user() -> Iterator[pwd.struct_passwd]:
     """A user made for this test. The test must be marked root."""
     with new_user() as made:

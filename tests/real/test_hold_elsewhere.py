@@ -22,15 +22,6 @@ def one(runtime: Path) -> Path:
     return make_worker(runtime / "one", "waits")
 
 
-@pytest.fixture
-def other(runtime: Path) -> Iterator[Daemon]:
-    """A second daemon, with directories of its own."""
-    (runtime / "other").mkdir(mode=0o755)
-    made = Daemon(runtime / "other")
-    yield made
-    assert made.stop() == 0, made.said()
-
-
 @contextmanager
 def holding(daemon: Daemon, *names: str) -> Iterator["subprocess.Popen[str]"]:
     """Yield a command for which sites are held: it writes ``begun`` and goes on until there is ``end``."""

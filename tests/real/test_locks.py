@@ -3,7 +3,6 @@
 import os
 import re
 import subprocess
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -48,15 +47,6 @@ signal.pause()
 @pytest.fixture
 def one(runtime: Path) -> Path:
     return make_worker(runtime / "one", "waits")
-
-
-@pytest.fixture
-def other(runtime: Path) -> Iterator[Daemon]:
-    """A second daemon, with directories of its own."""
-    (runtime / "other").mkdir(mode=0o755)
-    made = Daemon(runtime / "other")
-    yield made
-    assert made.stop() == 0, made.said()
 
 
 def since_of(daemon: Daemon, name: str) -> datetime:
