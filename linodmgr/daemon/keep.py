@@ -53,14 +53,13 @@ class Locks:
         except OSError as error:
             raise failure(f"lock {project!r}", error) from error
         try:
-            pids = _recorded(lock)
-            is_lent = all(_is_lent(line) for line in _lines(lock) if _living(line))
+            found = _recorded(lock)
         except OSError as error:
             os.close(lock)
             raise failure(f"find out who has the lock of {project!r}", error) from error
-        if pids:
+        if found:
             os.close(lock)
-            raise _in_the_way(pids, is_lent=is_lent)
+            raise _in_the_way(_all(found), is_lent=all(map(_is_lent, found)))
         self._seen.pop(path, None)
         return lock
 
@@ -105,7 +104,7 @@ class Locks:
         except OSError:
             return ()
         try:
-            return _recorded(lock)
+            return _all(_recorded(lock))
         except OSError:
             return ()
         finally:
@@ -188,9 +187,13 @@ def _locked(path: Path) -> int | None:
     return lock
 
 
-def _recorded(lock: int) -> tuple[int, ...]:
-    """Return who lives of those that a lock file tells of. Raises OSError if nobody can tell."""
-    return tuple(pid for line in _lines(lock) for pid in _living(line))
+def _recorded(lock: int) -> dict[str, tuple[int, ...]]:
+    """Return the lines of a lock file that tell of who lives, and their pids. Raises OSError if nobody can tell."""
+    return {line: pids for line in _lines(lock) if (pids := _living(line))}
+
+
+def _all(found: dict[str, tuple[int, ...]]) -> tuple[int, ...]:
+    return tuple(pid for pids in found.values() for pid in pids)
 
 
 def _is_lent(line: str) -> bool:
