@@ -78,7 +78,7 @@ class Locks:
         """
         lock = _opened(self._path(project))
         try:
-            lines = [line for line in _lines(lock) if _living(line)]
+            lines = list(_recorded(lock))
             if all(_holder(line) != (pid, birth.born(pid)) for line in lines):
                 _write(lock, [*lines, _line(pid, LENT)])
         finally:
@@ -188,7 +188,7 @@ def _locked(path: Path) -> int | None:
 
 
 def _recorded(lock: int) -> dict[str, tuple[int, ...]]:
-    """Return the lines of a lock file that tell of who lives, and their pids. Raises OSError if nobody can tell."""
+    """Return the lines that tell of who lives, and their pids. Raises OSError if nobody can tell."""
     return {line: pids for line in _lines(lock) if (pids := _living(line))}
 
 
