@@ -50,7 +50,8 @@ class Guard:
             directories[where.st_dev, where.st_ino] = site.name
         if not directories:
             return
-        found_by_name = strangers.find(directories, ours)
+        # What workers have left behind is ours, too, and ended by us.
+        found_by_name = strangers.find(directories, {*ours, os.getpid()})
         if not found_by_name:
             return
         self._leave_out(found_by_name, sites)
