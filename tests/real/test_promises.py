@@ -1,4 +1,7 @@
-"""What process managers have been seen to break, one promise each. For the whole at random see test_chaos."""
+"""What process managers have been seen to break, one promise each. For the whole at random see test_chaos.
+
+That 1024 open files do for 500 sites stands in test_supervise_fleet, for it takes a while.
+"""
 
 import json
 import os
