@@ -16,10 +16,7 @@ def born(pid: int) -> int:
 
 def surely_born(pid: int) -> int:
     """Like `born`, but raise OSError if nobody can tell: there is no descriptor left, say."""
-    try:
-        fields = _fields(pid)
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
+    fields = _known(pid)
     return int(fields[19]) if fields else 0
 
 
@@ -36,13 +33,18 @@ def lives(pid: int, started: int) -> bool:
 
     Raises OSError if nobody can tell: there is no descriptor left, say.
     """
-    try:
-        fields = _fields(pid)
-    except (FileNotFoundError, ProcessLookupError):
-        return False
+    fields = _known(pid)
     if not fields or int(fields[19]) != started:
         return False
     return fields[0] not in (b"Z", b"X") or int(fields[17]) > 1  # its main thread may have ended alone
+
+
+def _known(pid: int) -> list[bytes]:
+    """Return the fields; empty if the process is gone. Raises OSError if nobody can tell."""
+    try:
+        return _fields(pid)
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 def _fields(pid: int) -> list[bytes]:

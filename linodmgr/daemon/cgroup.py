@@ -70,9 +70,8 @@ class Cgroup:
         for _ in range(ROUNDS):
             pids = self.pids()
             for pid in pids:
-                with contextlib.suppress(
-                    ProcessLookupError, PermissionError
-                ):  # sudo's, where we are not root
+                # One that sudo has started belongs to another user, where we are not root.
+                with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
             if not pids:
                 break
