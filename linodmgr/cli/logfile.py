@@ -4,6 +4,7 @@ import errno
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import click
@@ -129,15 +130,7 @@ class LogFile:
         if not self._part.is_packed and self._part.size() < file.tell():
             file.seek(0)
             self._rest = b""
-        pieces = [self._rest]
-        while chunk := file.read(BLOCK):
-            first, *others = chunk.split(b"\n")
-            pieces.append(first)
-            if others:
-                yield b"".join(pieces)
-                yield from others[:-1]
-                pieces = others[-1:]
-        self._rest = b"".join(pieces)
+        self._rest = yield from logparts.split(iter(partial(file.read, BLOCK), b""), self._rest)
         if len(self._rest) > LINE_LIMIT:
             end = whole_characters(self._rest)
             piece, self._rest = self._rest[:end], self._rest[end:]

@@ -10,7 +10,7 @@ import stat
 import struct
 import zlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -89,15 +89,7 @@ class Part:
     def lines(self) -> Iterator[bytes]:
         """Yield all its lines without their newlines."""
         self.file.seek(0)
-        rest: list[bytes] = []  # a line may be longer than any block
-        while block := self._block():
-            first, *others = block.split(b"\n")
-            rest.append(first)
-            if others:
-                yield b"".join(rest)
-                yield from others[:-1]
-                rest = others[-1:]
-        if last := b"".join(rest):
+        if last := (yield from split(iter(self._block, b""))):
             yield last
 
     def last_and_rest(self, count: int) -> tuple[list[bytes], bytes]:
@@ -114,6 +106,23 @@ class Part:
         self.file.seek(end)
         *lines, rest = b"".join(blocks).split(b"\n")
         return lines[max(0, len(lines) - count) :], rest
+
+
+def split(blocks: Iterable[bytes], rest: bytes = b"") -> Generator[bytes, None, bytes]:
+    r"""Yield the whole lines in ``rest`` and ``blocks`` without their newlines; return what comes after them.
+
+    >>> list(split([b"e\ntwo", b"\n", b"three"], b"on"))
+    [b'one', b'two']
+    """
+    pieces = [rest]  # a line may be longer than any block
+    for block in blocks:
+        first, *others = block.split(b"\n")
+        pieces.append(first)
+        if others:
+            yield b"".join(pieces)
+            yield from others[:-1]
+            pieces = others[-1:]
+    return b"".join(pieces)
 
 
 def _opened(path: str, flags: int) -> int:
