@@ -7,7 +7,7 @@ from types import ModuleType
 import click
 import pytest
 
-from linodmgr.cli import history, instants, jobs_plain, logs, main, names, run_job, telling
+from linodmgr.cli import history, instants, jobs_plain, logparts, logs, main, names, run_job, telling
 from linodmgr.cli.main import COMMANDS, cli
 
 OURS = (
@@ -17,7 +17,7 @@ OURS = (
 WIDTH = 80
 
 
-@pytest.mark.parametrize("module", [names, telling, instants, jobs_plain, run_job, history])
+@pytest.mark.parametrize("module", [names, telling, instants, jobs_plain, run_job, history, logparts])
 def test_the_examples_are_true(module: ModuleType) -> None:
     outcome = doctest.testmod(module)
     assert outcome.attempted > 0
